@@ -1,0 +1,40 @@
+# Two commands: `make demo` shows the main job on real posts, `make test` runs lint, types and tests.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types bench clean
+
+demo: .venv/.demo
+	$(BIN)/python -m data.sample
+	$(BIN)/python -m embed.extract
+	$(BIN)/python -m regress.fit --model mean,ridge,lgbm,mlp --features image,text,image+text,all
+	$(BIN)/python -m regress.fit --model lgbm,ridge --loss wbce:3 --features all
+	$(BIN)/python -m regress.fit --model lgbm,ridge --oversample random,smoter --features all
+	$(BIN)/python -m regress.compare
+
+test: .venv/.test lint types
+	$(BIN)/python -m pytest
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.test
+	$(BIN)/mypy
+
+bench: .venv/.test
+	for file in tests/benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv || { echo "python's venv module is missing: apt-get install python3-venv"; exit 1; }
+
+.venv/.demo: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[demo,cpu]'
+	touch $@
+
+.venv/.test: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[demo,cpu,test]'
+	touch $@ .venv/.demo
+
+clean:
+	rm -rf .venv data/sample runs cache.h5 cache.h5.journal report.html

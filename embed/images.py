@@ -1,0 +1,139 @@
+"""Decode a picture's bytes into RGB pixels, or say in a few words why that cannot be done.
+
+Whatever the bytes are, `decode` returns a `Picture` or raises `UnreadableContent`; it never lets another exception
+or a warning out. Only six raster formats are tried, and a picture of more than 64 megapixels is refused before its
+pixels are touched: decoding takes 4 bytes a pixel or more, so that would be 256 MB for one post.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from embed.encoder import UnreadableContent
+
+DECODE_MODE = "pil-1"  # part of every picture encoder's Spec: raise the number when a pixel may change
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 64_000_000
+
+_IGNORE_PIL = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as warnings.filterwarnings() writes it
+
+_ROTATIONS = {  # EXIF orientation → what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# First bytes of a format → is the end of the file there? PIL words a cut file differently in each format and version.
+_WHOLE: dict[bytes, Callable[[bytes], bool]] = {
+    b"\xff\xd8\xff": lambda data: b"\xff\xd9" in data[-64:],
+    b"\x89PNG\r\n\x1a\n": lambda data: b"IEND" in data[-64:],
+    b"GIF8": lambda data: data.rstrip(b"\0").endswith(b";"),
+    b"RIFF": lambda data: len(data) >= 8 + int.from_bytes(data[4:8], "little"),
+    b"BM": lambda data: len(data) >= int.from_bytes(data[2:6], "little"),
+    b"II*\0": lambda data: len(data) > int.from_bytes(data[4:8], "little"),
+    b"MM\0*": lambda data: len(data) > int.from_bytes(data[4:8], "big"),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded picture: `image` is PIL RGB, upright; width and height in pixels as shown; `nbytes` of the file."""
+
+    image: Image.Image
+    nbytes: int
+
+    @property
+    def width(self) -> int:
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        return self.image.height
+
+
+def decode(data: bytes) -> Picture:
+    """Bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF → RGB pixels: the first frame, upright, transparency on white.
+
+    Safe to call from several threads.
+
+    Raises:
+        UnreadableContent: "empty file", "not an image", "too large: …", "truncated" or "damaged".
+    """
+    if not data:
+        raise UnreadableContent("empty file")
+    _silence()
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            _check_size(*opened.size)
+            opened.load()
+            return Picture(_rgb(_upright(opened)), len(data))
+    except UnreadableContent:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableContent(f"too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
+    except Exception as error:  # a broken file makes PIL's plugins raise almost anything; all of it means this
+        raise UnreadableContent(_what_is_wrong(data, error)) from error
+
+
+def _silence() -> None:
+    """Ignore what PIL's own modules warn about broken metadata: a picture's fate is told by its status.
+
+    `warnings.catch_warnings` would be tidier and is not safe while other threads decode.
+    """
+    if _IGNORE_PIL not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_IGNORE_PIL[3].pattern)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        limit = MAX_PIXELS // 1_000_000
+        raise UnreadableContent(f"too large: {width} × {height} is more than {limit} megapixels")
+    if width * height == 0:
+        raise UnreadableContent("damaged")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Undo the camera's rotation. Metadata that cannot be read is no metadata, not an unreadable picture."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # as above: EXIF is the most broken part of pictures in the wild
+        return image
+    method = _ROTATIONS.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any mode of PIL → RGB."""
+    if image.mode[0] in "IF":
+        image = _eight_bit(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """16- or 32-bit grey → 8-bit grey, scaled; PIL's own conversion clips everything above 255 to white.
+
+    The range is what the format means (65,535 for integers, 1 for floats), else the brightest pixel.
+    """
+    grey = np.asarray(image).astype(np.float32)
+    grey = np.nan_to_num(grey, nan=0.0, posinf=0.0, neginf=0.0).clip(0)
+    full = 1.0 if image.mode == "F" else 65535.0
+    return Image.fromarray(np.rint(grey * (255.0 / max(full, float(grey.max())))).astype(np.uint8))
+
+
+def _what_is_wrong(data: bytes, error: Exception) -> str:
+    for magic, whole in _WHOLE.items():
+        if data.startswith(magic):
+            return "truncated" if "truncated" in str(error) or not whole(data) else "damaged"
+    return "not an image"

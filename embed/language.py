@@ -1,0 +1,199 @@
+"""Text encoders: any transformers model, its token vectors pooled into one.
+
+Texts are batched with others of their padded length, a multiple of 8, and every batch of a length has the same
+number of rows: 6 % of the tokens are padding where batches in the given order would have 75 %, and a text's vector
+does not depend on what it was batched with.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from data.config import InputError
+from data.text import CLEANING_VERSION
+from embed import hub
+from embed.encoder import Spec, UnreadableContent, pick_device
+from embed.weights import first_line, read_state, state_digest
+
+if TYPE_CHECKING:
+    from embed.requests import Request
+
+STEP = 8
+TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 16_384}
+NO_LIMIT = 1 << 30
+# of a model's configuration, what says nothing about its vectors
+_BOOKKEEPING = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"}
+
+
+class TransformersEncoder:
+    """A transformers model in eval mode, on the GPU in half precision when there is one.
+
+    An encoder-decoder, such as T5, gives its encoder's vectors. Code that comes with a model is never run.
+
+    Raises:
+        InputError: there is no such model, it is no text encoder, has no such pooling, or the weights do not fit.
+    """
+
+    def __init__(self, request: "Request") -> None:
+        self._device = pick_device(request.device)
+        model, tokenizer = _load(request)
+        self._pooling = request.pooling
+        self._pad = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
+        self._limit: int = min(request.max_tokens, tokenizer.model_max_length, _positions(model))
+        self._tokenize = _tokenize(tokenizer, self._limit)
+        self._model = model.to(self._device)
+        self.dim = self._probe(request.name)
+        self.spec = Spec(
+            kind="text",
+            family="transformers",
+            name=request.name,
+            weights=state_digest(_used(model.state_dict(), request.pooling)),
+            preprocessing={"tokenizer": _tokenizer_digest(tokenizer), "config": _config_digest(model.config)},
+            pooling=request.pooling,
+            max_tokens=self._limit,
+            text_cleaning=CLEANING_VERSION,
+            compute_dtype="float16" if self._device == "cuda" else "float32",
+            storage_dtype=request.storage_dtype,
+        )
+
+    def prepare(self, content: str) -> list[int]:
+        """Token ids, special ones included, cut at the limit.
+
+        Raises:
+            UnreadableContent: the tokenizer finds nothing in the text.
+        """
+        tokens = self._tokenize(content)
+        if not tokens:
+            raise UnreadableContent("no tokens")
+        return tokens
+
+    def bucket(self, prepared: list[int]) -> int:
+        """The token count, rounded up to a multiple of 8 or to the model's limit."""
+        return min(-(-len(prepared) // STEP) * STEP, self._limit)
+
+    def batch_rows(self, bucket: int) -> int:
+        return max(1, TOKENS_PER_BATCH[self._device] // bucket)
+
+    @torch.inference_mode()
+    def encode(self, prepared: list[list[int]]) -> np.ndarray:
+        """float32 (n, dim), padded with one-token texts to a full batch inside."""
+        length = self.bucket(max(prepared, key=len))
+        # One row more on CUDA, so that padding is never absent: without any, attention drops its mask and takes
+        # another kernel, whose last bits differ. On the CPU they do not.
+        rows = self.batch_rows(length) + (self._device == "cuda")
+        ids = torch.full((rows, length), self._pad)
+        mask = torch.zeros_like(ids)
+        mask[:, 0] = 1
+        for row, tokens in enumerate(prepared):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = 1
+        vectors = self._pool(ids.to(self._device), mask.to(self._device))
+        result: np.ndarray = vectors[: len(prepared)].float().cpu().numpy()
+        return result
+
+    def _pool(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Token ids and their mask, (rows, length) → one vector a row."""
+        with torch.autocast("cuda", torch.float16, enabled=self._device == "cuda"):
+            output = self._model(input_ids=ids, attention_mask=mask, return_dict=True)
+        if self._pooling == "pooler":
+            pooled: torch.Tensor = output["pooler_output"]
+            return pooled
+        tokens: torch.Tensor = output["last_hidden_state"].float()
+        if self._pooling == "cls":
+            return tokens[:, 0]
+        weight = mask[:, :, None].float()
+        return (tokens * weight).sum(1) / weight.sum(1)
+
+    def _probe(self, name: str) -> int:
+        """The number of features, from one text of one token: is this a model of text, with this pooling?"""
+        one = torch.ones((1, 1), dtype=torch.long, device=self._device)
+        try:
+            with torch.inference_mode():
+                vector = self._pool(one * self._pad, one)[0]
+        except (KeyError, AttributeError, TypeError, ValueError) as error:  # no such output, or it wants pictures or sounds
+            raise InputError(
+                f"{name!r} gives no {self._pooling!r} vector of a text ({first_line(error)}): "
+                f"expected a text encoder with that output: use another pooling or model"
+            ) from error
+        return len(vector)
+
+
+def _load(request: "Request") -> tuple[Any, Any]:
+    """The model, in float32, and its tokenizer."""
+    path, name = request.weights_file, request.name
+    place = name if path is None else str(path if path.is_dir() else path.parent)
+    state = read_state(path) if path is not None and path.is_file() else None
+    source: Any = place if state is None else None
+    asked = {"trust_remote_code": False, "local_files_only": path is not None}
+    try:
+        with hub.quiet(), hub.access() if path is None else contextlib.nullcontext():
+            config = AutoConfig.from_pretrained(place, **asked)
+            tokenizer = AutoTokenizer.from_pretrained(place, **asked)
+            model, found = AutoModel.from_pretrained(
+                source, config=config, state_dict=state, output_loading_info=True, **asked
+            )
+    except Exception as error:  # broken JSON, weights, vocabularies: each library raises its own, on many lines
+        what = f"cannot fetch {name!r}" if path is None else f"{path} cannot be loaded as {name!r}"
+        todo = "check the name and the network" if path is None else "check the folder"
+        raise InputError(f"{what}: {first_line(error)}: {todo} or pass --weights {name}=FOLDER") from error
+    _check_complete(found["missing_keys"], request)
+    return (model.get_encoder() if config.is_encoder_decoder else model).float().eval(), tokenizer
+
+
+def _check_complete(missing: set[str], request: "Request") -> None:
+    """Refuse a model that would run with random weights in the place of those that its file lacks."""
+    lacking = sorted(_used(dict.fromkeys(missing), request.pooling))
+    if lacking:
+        hint = ": use the mean or :cls" if request.pooling == "pooler" else ""
+        raise InputError(
+            f"the weights of {request.name!r} lack {lacking[0]!r} ({len(lacking):,} missing): "
+            f"expected all that the model and its {request.pooling!r} pooling need{hint}"
+        )
+
+
+def _used(state: "Mapping[str, Any]", pooling: str) -> dict[str, Any]:
+    """Without the pooler where it is not used: many checkpoints have none, and it would be random."""
+    return {key: value for key, value in state.items() if pooling == "pooler" or not key.startswith("pooler.")}
+
+
+def _positions(model: Any) -> int:
+    """How many tokens the model has positions for. RoBERTa and its kin number them from the padding's id + 1."""
+    limit = getattr(model.config, "max_position_embeddings", None) or NO_LIMIT
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return int(module.num_embeddings) - int(module.padding_idx) - 1
+    return int(limit) if limit > 0 else NO_LIMIT
+
+
+def _tokenize(tokenizer: Any, limit: int) -> Callable[[str], list[int]]:
+    """Text → token ids, cut at `limit`; callable from several threads, since truncation is set here, once."""
+    if not tokenizer.is_fast:
+        return lambda text: list(tokenizer(text, truncation=True, max_length=limit)["input_ids"])
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(limit, direction=tokenizer.truncation_side)
+    backend.no_padding()
+    return lambda text: list(backend.encode(text).ids)  # one text at a time: no threads of its own, no warning on fork
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    vocabulary = (
+        tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    )
+    return hashlib.sha256(f"{type(tokenizer).__name__}\0{vocabulary}".encode()).hexdigest()
+
+
+def _config_digest(config: Any) -> str:
+    """Of the settings that differ from their defaults, so that a new version's new settings change nothing."""
+    default = {} if getattr(config, "has_no_defaults_at_init", False) else type(config)().to_dict()
+    changed = {
+        key: value
+        for key, value in config.to_dict().items()
+        if key not in _BOOKKEEPING and (key not in default or default[key] != value)
+    }
+    return hashlib.sha256(json.dumps(changed, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,140 @@
+"""Fold journal segments into the cache file: one sorted merge, a block of rows in memory at a time.
+
+What a space holds afterwards depends on the set of (key, row) alone, not on who committed what in which order: rows
+are sorted by key, a key that has an embedding has not failed, and of two reasons the first in the alphabet stays.
+Keys and offsets are in memory, 80 bytes a row; folding 300 MB takes about as long as copying them twice.
+"""
+
+import glob
+import mmap
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from data.config import InputError
+from data.files import atomic_write
+from embed.hdf5 import BLOCK, Array, write_cache
+from embed.journal import Index
+from embed.spaces import KEY_BYTES, SpaceInfo, damaged
+from embed.store import ABSENT, Keys, Space, as_void, locate, open_cache
+
+
+class MergedSpace:
+    """A space as it will be written: the file's rows first, then those of the segments, sorted by key.
+
+    Args:
+        old: the space in the file, None when there is none or a rebuild takes its place.
+        indexes: segments of this space, oldest first.
+    """
+
+    def __init__(self, old: Space | None, indexes: Sequence[Index]) -> None:
+        self._old = old
+        self._indexes = indexes
+        self.info: SpaceInfo = indexes[-1].info if indexes else _info(old)
+        before = [old.keys] if old else []
+        everything = np.concatenate([*before, *(index.keys for index in indexes)])
+        _, self._source = np.unique(as_void(everything), return_index=True)  # of equal keys the first
+        self.keys: Keys = everything[self._source]
+        starts = np.cumsum([old.rows if old else 0, *(len(index.keys) for index in indexes)])
+        self._starts: list[int] = starts.tolist()
+        self.failures = self._merged_failures()
+        self._windows = [_windows(index) for index in indexes]
+
+    def _merged_failures(self) -> dict[bytes, str]:
+        tables = [self._old.failures] if self._old else []
+        found: dict[bytes, str] = {}
+        for table in (*tables, *(index.failures for index in self._indexes)):
+            for key, why in table.items():
+                found[key] = min(why, found.get(key, why))
+        keys = np.frombuffer(b"".join(found), np.uint8).reshape(-1, KEY_BYTES)
+        failed = locate(self.keys, keys) == ABSENT
+        return {key: why for (key, why), bad in zip(found.items(), failed.tolist(), strict=True) if bad}
+
+    def changed(self) -> bool:
+        """Is there anything that the file does not say yet?"""
+        if self._old is None:
+            return bool(len(self.keys) or self.failures)
+        old = self._old
+        return (len(self.keys), self.failures, self.info.request) != (old.rows, old.failures, old.info.request)
+
+    def block(self, start: int, stop: int) -> Array:
+        """Embeddings of the merged rows `start` to `stop`, (stop − start, dim)."""
+        source = self._source[start:stop]
+        out = np.empty((len(source), self.info.dim), self.info.dtype)
+        if self._old is not None:
+            mine = source < self._starts[0]
+            out[mine] = self._old.embedding[source[mine]]
+        for number, (index, windows) in enumerate(zip(self._indexes, self._windows, strict=True)):
+            mine = (source >= self._starts[number]) & (source < self._starts[number + 1])
+            if mine.any():
+                out[mine] = windows[index.offsets[source[mine] - self._starts[number]] // out.itemsize]
+        return out
+
+
+def _info(space: Space | None) -> SpaceInfo:
+    if space is None:
+        raise ValueError("a space of neither rows nor segments")
+    return space.info
+
+
+def _windows(index: Index) -> Array:
+    """The mapped segment as if a row began at every item of it: (items − dim + 1, dim), no copy."""
+    dim = index.info.dim
+    if not len(index.keys):
+        return np.empty((0, dim), index.info.dtype)
+    with open(index.path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    items = np.dtype(index.info.dtype).itemsize
+    return sliding_window_view(np.frombuffer(mapped, index.info.dtype, len(mapped) // items), dim)
+
+
+def fold(path: Path, indexes: Sequence[Index]) -> None:
+    """Publish the file with the rows and failures of `indexes` in it. Call it with the journal locked.
+
+    It may be repeated: what the file already has is dropped. A block of the file that does not match its checksum
+    is not given a new one.
+
+    Raises:
+        InputError: the file is damaged, or a segment is of another model than the file.
+    """
+    old = open_cache(path) if path.exists() else None
+    spaces = dict(old.spaces) if old else {}
+    pending: dict[str, list[Index]] = {}
+    for index in indexes:
+        pending.setdefault(index.info.name, []).append(index)
+    merged = []
+    for name in sorted(spaces.keys() | pending.keys()):
+        segments = pending.get(name, [])
+        space = _kept(path, spaces.get(name), segments)
+        if space or any(map(len, segments)):
+            merged.append(MergedSpace(space, segments))
+    if not any(space.changed() for space in merged):
+        return
+    for space in spaces.values():
+        if bad := space.damaged_blocks():
+            raise damaged(
+                path, f"rows {bad[0] * BLOCK:,} and following of {space.info.name!r} do not match their checksum"
+            )
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+        left.unlink()  # of a killed checkpoint: nobody else writes here while the journal is locked
+    created = old.created if old else datetime.now(UTC).isoformat(timespec="seconds")
+    with atomic_write(path, "w+b") as file:
+        write_cache(file, merged, created)
+
+
+def _kept(path: Path, space: Space | None, segments: Sequence[Index]) -> Space | None:
+    """The file's space, or None where the segments take its place."""
+    for index in segments:
+        if not index.info.same_rows(segments[0].info):
+            raise InputError(_stranger(index, segments[0].path))
+        if space and not index.info.same_rows(space.info) and index.header.replaces != space.info.fingerprint:
+            raise InputError(_stranger(index, path))
+    return space if space and (not segments or segments[0].info.same_rows(space.info)) else None
+
+
+def _stranger(index: Index, other: Path) -> str:
+    name = index.info.name
+    return f"{index.path} holds {name!r} of another model than {other}: delete the one, or pass --rebuild {name}"

@@ -1,0 +1,159 @@
+"""Choose the posts that a report shows, and read their pictures and texts.
+
+The choice is a rule without chance, so that a report can be made again: equal shares of the rarest posts, the best and
+the worst predicted, and the most disputed. Rates are first drawn towards the mean by their trials: of the raw top 5 %
+half are luck. A picture is kept as a WebP of at most 160 pixels, about 4 kB.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from data.config import InputError
+from data.files import sha256_file
+from data.posts import Fault, Posts, PostsOptions, open_posts
+from embed.encoder import UnreadableContent
+from embed.images import decode
+from regress.metrics import cross_entropy
+from regress.runs import Entry, Predictions
+
+SIDE = 160  # pixels
+QUALITY = 80
+OPINIONS = ("USEFUL", "MISCALIBRATED", "UNPROVEN")  # runs whose predictions say something about a post
+KINDS = {
+    "rarest": "the highest rates, after drawing each towards the mean by its trials",
+    "best": "where the first run gains most over predicting the mean",
+    "worst": "where the first run loses most against predicting the mean",
+    "disputed": "where the runs that order posts better than chance are furthest apart",
+}
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A post to show: its place in the predictions, and why it was chosen."""
+
+    index: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a post looks like: text and picture (a data URI), or why there is none."""
+
+    text: str | None
+    picture: str | None
+    why: str  # "" when there is a picture
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Contents by place in the predictions; empty with a note when the table is not what it was."""
+
+    posts: dict[int, Content]
+    note: str
+
+
+def choose_posts(entries: Sequence[Entry], predictions: Predictions, count: int) -> list[Pick]:
+    """At most `count` posts, by kind and then by how strongly they are of it; posts of one cluster only once."""
+    likely = shrunken_rates(predictions.y, predictions.trials)
+    first = next((i for i, entry in enumerate(entries) if not entry.is_reference), None)
+    marks = {"rarest": likely}
+    if first is not None:
+        gain = cross_entropy(likely, predictions.mean) - cross_entropy(likely, predictions.p[first])
+        marks |= {"best": gain, "worst": -gain}
+    opinions = [i for i, entry in enumerate(entries) if entry.verdict in OPINIONS]
+    if len(opinions) > 1:
+        marks["disputed"] = np.ptp(np.sqrt(np.clip(predictions.p[opinions], 0, 1)), axis=0)
+    return _take(marks, predictions, count)
+
+
+def _take(marks: dict[str, NDArray[np.float64]], predictions: Predictions, count: int) -> list[Pick]:
+    """Turn by turn the best post left of each kind, so that every kind has its share; equal marks go by row."""
+    queues = {kind: iter(np.lexsort((predictions.rows, -mark)).tolist()) for kind, mark in marks.items()}
+    seen: set[int] = set()
+    taken: dict[str, list[Pick]] = {kind: [] for kind in queues}
+    for turn in range(count):
+        kind = list(queues)[turn % len(queues)]
+        index = next((i for i in queues[kind] if predictions.clusters[i] not in seen), None)
+        if index is not None:
+            seen.add(predictions.clusters[index])
+            taken[kind].append(Pick(index, kind))
+    return [pick for kind in KINDS for pick in taken.get(kind, [])]
+
+
+def shrunken_rates(y: NDArray[np.float64], trials: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Posterior mean rates, float64 (n,), under a beta prior fitted by moments (empirical Bayes).
+
+    The prior counts as many trials as make the rates' spread beyond binomial noise: var(y) − E[μ(1−μ)/V].
+    """
+    mean = float(y.mean())
+    noise = mean * (1 - mean)
+    spread = max(float(y.var()) - float(np.mean(noise / trials)), noise * 1e-6)
+    strength = max(noise / spread - 1, 0.0) if noise else 0.0
+    rates: NDArray[np.float64] = (y * trials + strength * mean) / (trials + strength)
+    return rates
+
+
+def read_contents(entry: Entry, predictions: Predictions, picks: Sequence[Pick]) -> Contents:
+    """Texts and pictures of the picks from the table that the runs were fitted on, if it is still the same."""
+    if not picks:
+        return Contents({}, "")
+    path = Path(entry.ground.path)
+    if not path.is_file():
+        return Contents({}, f"{path.name} is not where it was when the runs were fitted: no pictures and texts.")
+    if sha256_file(path) != entry.ground.sha256:
+        return Contents({}, f"{path.name} has changed since the runs were fitted: no pictures and texts.")
+    try:
+        posts = open_posts(_options(path, entry.run.manifest["config"]))
+        return Contents(_read(posts, {int(predictions.rows[pick.index]): pick.index for pick in picks}), "")
+    except InputError as why:
+        return Contents({}, f"{path.name} cannot be read ({why}): no pictures and texts.")
+
+
+def _options(path: Path, config: dict[str, str | None]) -> PostsOptions:
+    root = config.get("image_root")
+    return PostsOptions(
+        posts=path,
+        id_column=config.get("id_column"),
+        text_column=config.get("text_column"),
+        image_column=config.get("image_column"),
+        image_root=Path(root) if root else None,
+    )
+
+
+def _read(posts: Posts, wanted: dict[int, int]) -> dict[int, Content]:
+    """One pass over the table, up to the last row wanted."""
+    contents: dict[int, Content] = {}
+    last = max(wanted)
+    with tqdm(total=last + 1, unit=" posts", desc="gallery", disable=None, leave=False) as progress:
+        for batch in posts.batches():
+            for row in range(batch.start, batch.start + len(batch.ids)):
+                if row in wanted:
+                    text, image = batch.texts[row - batch.start], batch.images[row - batch.start]
+                    contents[wanted[row]] = Content(text, *_picture(image))
+            progress.update(len(batch.ids))
+            if batch.start + len(batch.ids) > last:
+                break
+    return contents
+
+
+def _picture(cell: bytes | Fault | None) -> tuple[str | None, str]:
+    """A small data URI, or None and the reason."""
+    if cell is None:
+        return None, "no picture"
+    if isinstance(cell, Fault):
+        return None, cell.reason
+    try:
+        image = decode(cell).image
+    except UnreadableContent as why:
+        return None, why.reason
+    image.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}", ""

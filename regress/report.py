@@ -1,0 +1,188 @@
+"""A comparison as one HTML file: no script, no network, nothing but what is inside it.
+
+Whatever comes from a table or a run folder is untrusted: autoescaping is on, control characters are made visible, and
+the page forbids itself everything but its own styles and data-URI pictures. 10 runs and 24 posts take about 0.3 MB.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from regress import figures, wording
+from regress.gallery import KINDS, Content, Contents, Pick
+from regress.metrics import EPSILON
+from regress.runs import Entry, Predictions
+
+TEMPLATES = Path(__file__).parent / "templates"
+COLOURS = 9  # in report.css; the mean is grey
+CLOSED = 180  # characters of a text shown before it is opened
+LONGEST = 6000  # characters of a text in the report
+CEILING = 0.6  # no distribution's scale goes beyond this share for the sake of one bar
+
+
+@dataclass(frozen=True)
+class View:
+    """One run as the template draws it."""
+
+    entry: Entry
+    place: int  # in the leaderboard, from 1
+    colour: str  # name of a CSS variable
+    badge: str  # CSS class of the verdict
+    skill: Markup
+    distribution: Markup
+    half: str
+    calibration: Markup
+    groups: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """One post of the gallery as the template draws it."""
+
+    id: str
+    row: int  # in the table, from 1
+    content: Content
+    opening: str  # the start of a long text, or ""
+    text: str
+    left_out: int  # characters of the text that are not in the report
+    count: int
+    trials: int
+    truth: float
+    predictions: list[float]
+
+
+def render(entries: Sequence[Entry], predictions: Predictions, picks: Sequence[Pick], contents: Contents) -> str:
+    """The report's HTML."""
+    top = max(float(predictions.y.max()), float(predictions.p.max()))
+    rates = figures.RateAxis.up_to(top)
+    skills = _skill_axis(entries)
+    ground = entries[0].ground
+    views = _views(entries, predictions, rates, skills)
+    activity, _, _ = ground.target.partition(" / ")
+    context = {
+        "ground": ground,
+        "activity": activity,
+        "average": float(predictions.y.mean()),
+        "trials": [float(value) for value in np.quantile(predictions.trials, [0, 0.5, 1])],
+        "headline": wording.headline(entries),
+        "tallies": wording.tallies(entries),
+        "meanings": wording.MEANINGS,
+        "views": views,
+        "first": next((view for view in views if not view.entry.is_reference), views[0]),
+        "skill_axis": figures.skill_axis(skills),
+        "truth_half": wording.middle_half(predictions.y),
+        "rates": rates,
+        "gallery": _gallery(predictions, picks, contents),
+        "kinds": KINDS,
+        "note": contents.note,
+        "epsilon": EPSILON,
+        "commands": list(dict.fromkeys(wording.command(e.run.manifest["config"]) for e in entries)),
+        "environments": _environments(views),
+    }
+    return _environment().get_template("report.html").render(context)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"fixed": wording.fixed, "percent": wording.percent, "short": short}
+    return environment
+
+
+def _visible(value: Any) -> Any:
+    """Control characters and lone surrogates, which HTML and UTF-8 cannot hold, become U+FFFD; the rest stays."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in value)
+
+
+def short(name: str, longest: int = 60) -> str:
+    """A name cut to a length that no layout breaks at."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def _skill_axis(entries: Sequence[Entry]) -> figures.SkillAxis:
+    scores = [entry.scores for entry in entries]
+    ends = [(s["d2_low"], s["d2"], s["d2_high"]) for s in scores]
+    known = [[value for value in three if value is not None] for three in ends]
+    return figures.SkillAxis.of([(min(values), max(values)) for values in known if values])
+
+
+def _views(
+    entries: Sequence[Entry], predictions: Predictions, rates: figures.RateAxis, skills: figures.SkillAxis
+) -> list[View]:
+    truth = figures.Histogram.of(predictions.y, rates)
+    bars = [figures.Histogram.of(p, rates) for p in predictions.p]
+    ceiling = 1.1 * max(truth.highest, *(bar.highest for bar in bars if bar.highest <= CEILING), 0.05)
+    groups = [figures.reliability(predictions.y, p) for p in predictions.p]
+    plane = figures.RateAxis.up_to(max(max(g.predicted, g.observed + g.margin) for each in groups for g in each))
+    views, colour = [], 0
+    for i, entry in enumerate(entries):
+        colour += not entry.is_reference
+        half = wording.middle_half(predictions.p[i])
+        s = entry.scores
+        views.append(
+            View(
+                entry=entry,
+                place=i + 1,
+                colour="mean" if entry.is_reference else str((colour - 1) % COLOURS + 1),
+                badge=entry.verdict.lower().replace(" ", "-") if entry.verdict in wording.MEANINGS else "unknown",
+                skill=figures.skill(s["d2"], s["d2_low"], s["d2_high"], skills),
+                distribution=figures.distribution(truth, bars[i], rates, ceiling, f"{entry.name}: half of the predictions lie from {half}"),
+                half=half,
+                calibration=figures.calibration(groups[i], plane, f"{entry.name}: mean truth over mean prediction"),
+                groups=len(groups[i]),
+            )
+        )
+    return views
+
+
+def _gallery(predictions: Predictions, picks: Sequence[Pick], contents: Contents) -> dict[str, list[Card]]:
+    """Cards by kind, in the order of `KINDS`."""
+    cards: dict[str, list[Card]] = {}
+    for pick in picks:
+        cards.setdefault(pick.kind, []).append(_card(predictions, pick.index, contents))
+    return cards
+
+
+def _card(predictions: Predictions, i: int, contents: Contents) -> Card:
+    content = contents.posts.get(i, Content(None, None, ""))
+    text = content.text or ""
+    trials, truth = float(predictions.trials[i]), float(predictions.y[i])
+    return Card(
+        id=predictions.ids[i],
+        row=int(predictions.rows[i]) + 1,
+        content=content,
+        opening=text[:CLOSED] if len(text) > CLOSED else "",
+        text=text[:LONGEST],
+        left_out=max(len(text) - LONGEST, 0),
+        count=round(truth * trials),
+        trials=round(trials),
+        truth=truth,
+        predictions=[float(p) for p in predictions.p[:, i]],
+    )
+
+
+def _environments(views: list[View]) -> list[tuple[dict[str, str], list[View]]]:
+    """Versions of the packages, and the runs made with them."""
+    found: list[tuple[dict[str, str], list[View]]] = []
+    for view in views:
+        versions = {str(name): str(version) for name, version in view.entry.run.manifest["environment"].items()}
+        same = next((runs for known, runs in found if known == versions), None)
+        if same is None:
+            found.append((versions, [view]))
+        else:
+            same.append(view)
+    return found

@@ -1,0 +1,109 @@
+"""A run on disk: what was fitted, how, how well, and the model itself; written whole or not at all.
+
+A folder holds `run.json`, `predictions.parquet` (out-of-fold), the final model refitted on all posts and the scaling
+it expects, with the SHA-256 of each file. No pickle: loading a run executes nothing. The digests are verified before
+anything is parsed, since LightGBM aborts the process on a truncated model file.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.config import InputError
+from data.files import atomic_folder, sha256_file
+from regress.calibration import BetaCalibration
+from regress.models import Model, model_class
+from regress.scaling import Scaler
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+MANIFEST = "run.json"
+PREDICTIONS = "predictions.parquet"
+SCALER = "scaler.safetensors"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model with the scaling it was trained under: raw features in, predictions out (not yet calibrated)."""
+
+    model: Model
+    scaler: Scaler | None
+
+    def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """float32 (n, d) features, NaN rows where a block is absent → float64 (n,)."""
+        return self.model.predict(X if self.scaler is None else self.scaler.transform(X))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder whose files are what was written."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    def predictions(self) -> "pd.DataFrame":
+        """Out-of-fold predictions: id, row, fold, y, trials, mean, raw, prediction, cluster."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / PREDICTIONS)
+
+    def load_model(self) -> Fitted:
+        """The final model, refitted on all posts."""
+        from safetensors.numpy import load_file
+
+        model = model_class(self.manifest["model"]).load(self.folder)
+        scaled = (self.folder / SCALER).exists()
+        return Fitted(model, Scaler.from_arrays(load_file(self.folder / SCALER)) if scaled else None)
+
+    def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated predictions for the blocks `manifest["features"]` side by side, float32 (n, d) → float64 (n,)."""
+        raw = self.load_model().predict(X)
+        calibrator = self.manifest["calibrator"]
+        return raw if calibrator is None else BetaCalibration(**calibrator).apply(raw)
+
+
+def save_run(folder: Path, manifest: dict[str, Any], predictions: "pd.DataFrame", fitted: Fitted) -> Run:
+    """Write a run folder, replacing an older one of the same name."""
+    from safetensors.numpy import save_file
+
+    with atomic_folder(folder) as new:
+        predictions.to_parquet(new / PREDICTIONS, index=False)
+        fitted.model.save(new)
+        if fitted.scaler is not None:
+            save_file(fitted.scaler.to_arrays(), new / SCALER)
+        files = {path.name: sha256_file(path) for path in sorted(new.iterdir())}
+        text = json.dumps({"format": FORMAT, **manifest, "files": files}, indent=2, ensure_ascii=False, allow_nan=False)
+        (new / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return load_run(folder)
+
+
+def load_run(folder: Path) -> Run:
+    """Open a run folder and verify its files.
+
+    Raises:
+        InputError: no run is there, it is damaged, or another version wrote it.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version, files = manifest["format"], dict(manifest["files"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{folder} is no run (it has no {MANIFEST}): name a folder that regress.fit wrote") from None
+    except (ValueError, KeyError, TypeError) as why:
+        raise InputError(f"{path} is damaged ({why}): fit again") from None
+    if version != FORMAT:
+        raise InputError(f"{path} has format {version!r}, this version reads {FORMAT}: fit again")
+    for name, digest in files.items():
+        if Path(name).name != name or not (folder / name).is_file() or sha256_file(folder / name) != digest:
+            raise InputError(f"{folder} is damaged: {name!r} is not the file that was written: fit again")
+    return Run(folder, manifest)

@@ -1,0 +1,121 @@
+"""What a comparison says in words: which run is best, whether it is real, and how far it gets.
+
+The first screen is these sentences and not a table, since a table of losses let five collapsed models pass as results
+in the study this project grew out of.
+"""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.config import as_json
+from regress.fit import Fit
+from regress.runs import Entry
+
+MEANINGS = {
+    "USEFUL": "orders posts better than chance, and its loss is below the mean's beyond chance",
+    "MISCALIBRATED": "orders posts better than chance, but its numbers do worse than the mean's",
+    "UNPROVEN": "orders posts better than chance; whether its numbers beat the mean's, these posts cannot tell",
+    "NO SIGNAL": "its predictions vary, but their order has nothing to do with the truth",
+    "COLLAPSED": "predicts practically one number for every post",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The answer: a title of one line, what it rests on, and what else must be known."""
+
+    title: str
+    lead: str
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The runs of one verdict, best first, by their places in the leaderboard."""
+
+    verdict: str
+    meaning: str
+    places: list[int]
+
+
+def headline(entries: Sequence[Entry]) -> Headline:
+    """Which run is best, and how far it gets, from the leaderboard in order."""
+    models = [entry for entry in entries if not entry.is_reference]
+    useful = [entry for entry in models if entry.verdict == "USEFUL"]
+    if not models:
+        return Headline("There is nothing to compare with the mean yet.", "Fit a model: python -m regress.fit.", [])
+    if not useful:
+        lead = f"The nearest is {models[0].name} ({_d2(models[0])}): {models[0].why.rstrip('.')}."
+        return Headline("No run is proven better than predicting the mean.", lead, [])
+    best = useful[0]
+    lead = (
+        f"It goes {_share(best.scores['d2'])} of the way from predicting the mean to the floor, "
+        f"the labels’ own entropy ({_d2(best)})."
+    )
+    return Headline(f"{best.name} is really better than predicting the mean.", lead, _notes(best, models, useful))
+
+
+def _notes(best: Entry, models: list[Entry], useful: list[Entry]) -> list[str]:
+    notes = []
+    if models[0] is not best:
+        notes.append(f"{models[0].name} has a higher D², but is {models[0].verdict}: {models[0].why.rstrip('.')}.")
+    low = best.scores["d2_low"]
+    near = [e for e in useful[1:] if low is not None and e.scores["d2_high"] is not None and e.scores["d2_high"] >= low]
+    if near:
+        whose = f"that of {near[0].name}" if len(near) == 1 else f"those of {len(near)} other useful runs"
+        notes.append(f"Its interval overlaps {whose}: their order is not settled.")
+    return notes
+
+
+def tallies(entries: Sequence[Entry]) -> list[Tally]:
+    """Verdicts from the best to the worst, with their runs; the mean itself is no finding and is left out."""
+    found = dict.fromkeys([*MEANINGS, *(entry.verdict for entry in entries)])
+    places = {v: [i for i, e in enumerate(entries) if e.verdict == v and not e.is_reference] for v in found}
+    return [Tally(verdict, MEANINGS.get(verdict, ""), runs) for verdict, runs in places.items() if runs]
+
+
+def _d2(entry: Entry) -> str:
+    low, high = fixed(entry.scores["d2_low"], 3), fixed(entry.scores["d2_high"], 3)
+    return f"D²\u00a0{fixed(entry.scores['d2'], 3)}, 95\u00a0% interval {low} to {high}"
+
+
+def _share(d2: float | None) -> str:
+    return "less than 1\u00a0%" if d2 is None or d2 < 0.01 else f"{100 * d2:.0f}\u00a0%"
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """A number with so many decimals and a true minus sign; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def percent(rate: float) -> str:
+    """0.1234 → "12.3 %", with a no-break space: three digits, but at most two decimals."""
+    share = 100 * rate
+    digits = 2 if 0 < abs(share) < 1 else 1 if abs(share) < 99.95 else 0
+    return f"{share:.{digits}f}\u00a0%".replace("-", "−")
+
+
+def middle_half(values: NDArray[np.float64]) -> str:
+    """Where the middle half of the values lies: "3.1 to 12.0 %"."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return f"{percent(float(low))[:-2]} to {percent(float(high))}"
+
+
+def command(config: dict[str, Any]) -> str:
+    """The command line that fitted a run, from the configuration kept in its run.json; defaults are left out."""
+    default = as_json(Fit())
+    words = ["python", "-m", "regress.fit"]
+    for field in dataclasses.fields(Fit):
+        value = config.get(field.name, default[field.name])
+        if value == default[field.name] or value is None or field.name == "json":
+            continue
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        words += [text] if field.metadata.get("positional") else [f"--{field.name.replace('_', '-')}"]
+        words += [] if isinstance(value, bool) or field.metadata.get("positional") else [text]
+    return shlex.join(words)
