@@ -1,1 +1,1 @@
-"""What a post is: reading, checking and cleaning tables of posts. The ground layer: imports none of the other packages."""
+"""What a post is: tables of posts read, checked and cleaned. The ground layer, which imports no other package."""

@@ -51,7 +51,8 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(config: type) -> argparse.ArgumentParser:
     """The argument parser of a command's dataclass: the first line of its docstring, a flag per field."""
-    result = _Parser(prog=f"python -m {config.__module__}", description=(config.__doc__ or "").strip(), allow_abbrev=False)
+    about = (config.__doc__ or "").strip()
+    result = _Parser(prog=f"python -m {config.__module__}", description=about, allow_abbrev=False)
     if config.__module__ == "__main__":
         spec = getattr(sys.modules["__main__"], "__spec__", None)
         result.prog = f"python -m {spec.name if spec else Path(sys.argv[0]).stem}"
@@ -90,9 +91,13 @@ class _Extend(argparse.Action):
     """`--x a b --x c` gives (a, b, c); the default is replaced, not extended."""
 
     def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
     ) -> None:
-        seen = getattr(namespace, "_seen", set())
+        seen: set[str] = getattr(namespace, "_seen", set())
         before = list(getattr(namespace, self.dest)) if self.dest in seen else []
         namespace._seen = seen | {self.dest}
         setattr(namespace, self.dest, before + values)
@@ -145,7 +150,8 @@ def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None
     try:
         parsed = parse(config, argv)
         result = run(parsed)
-        print(json.dumps(result.to_json(), ensure_ascii=False) if getattr(parsed, "json", False) else result, flush=True)
+        as_object = getattr(parsed, "json", False)
+        print(json.dumps(result.to_json(), ensure_ascii=False) if as_object else result, flush=True)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED

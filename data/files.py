@@ -39,7 +39,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp makes it private; an ordinary file is wanted
+        Path(name).chmod(0o666 & ~_umask())  # mkstemp makes it private; an ordinary file is wanted
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -60,6 +60,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     old = new.with_suffix(".old")
     try:
         yield new
+        for written in new.iterdir():
+            with open(written, "rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(new)
         new.chmod(0o777 & ~_umask())
         if path.exists():
             os.replace(path, old)

@@ -16,8 +16,6 @@ from data.config import InputError, canonical_json
 if TYPE_CHECKING:
     import numpy as np
 
-    from embed.images import Picture
-
 Kind = Literal["image", "text"]
 Family = Literal["timm", "transformers", "statistics"]
 Dtype = Literal["float16", "float32"]
@@ -73,8 +71,8 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int: ...
 
-    def prepare(self, content: "Picture | str", /) -> Any:
-        """Decoded picture or cleaned, non-empty text → what `encode` takes.
+    def prepare(self, content: Any, /) -> Any:
+        """A decoded `Picture`, or a cleaned text that is not empty, by `spec.kind` → what `encode` takes.
 
         Raises:
             UnreadableContent: there is nothing in it to embed.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+import transformers
 
 from data.config import InputError
 from data.text import CLEANING_VERSION
@@ -24,6 +24,7 @@ from embed.weights import first_line, read_state, state_digest
 if TYPE_CHECKING:
     from embed.requests import Request
 
+_hf: Any = transformers  # partly typed, differently in each version
 STEP = 8
 TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 16_384}
 NO_LIMIT = 1 << 30
@@ -116,7 +117,12 @@ class TransformersEncoder:
         try:
             with torch.inference_mode():
                 vector = self._pool(one * self._pad, one)[0]
-        except (KeyError, AttributeError, TypeError, ValueError) as error:  # no such output, or it wants pictures or sounds
+        except (
+            KeyError,
+            AttributeError,
+            TypeError,
+            ValueError,
+        ) as error:  # no such output, or it wants pictures or sounds
             raise InputError(
                 f"{name!r} gives no {self._pooling!r} vector of a text ({first_line(error)}): "
                 f"expected a text encoder with that output: use another pooling or model"
@@ -129,21 +135,29 @@ def _load(request: "Request") -> tuple[Any, Any]:
     path, name = request.weights_file, request.name
     place = name if path is None else str(path if path.is_dir() else path.parent)
     state = read_state(path) if path is not None and path.is_file() else None
-    source: Any = place if state is None else None
     asked = {"trust_remote_code": False, "local_files_only": path is not None}
     try:
         with hub.quiet(), hub.access() if path is None else contextlib.nullcontext():
-            config = AutoConfig.from_pretrained(place, **asked)
-            tokenizer = AutoTokenizer.from_pretrained(place, **asked)
-            model, found = AutoModel.from_pretrained(
-                source, config=config, state_dict=state, output_loading_info=True, **asked
-            )
+            config = _hf.AutoConfig.from_pretrained(place, **asked)
+            tokenizer = _hf.AutoTokenizer.from_pretrained(place, **asked)
+            model, found = _fill(place, config, state, asked)
     except Exception as error:  # broken JSON, weights, vocabularies: each library raises its own, on many lines
         what = f"cannot fetch {name!r}" if path is None else f"{path} cannot be loaded as {name!r}"
         todo = "check the name and the network" if path is None else "check the folder"
         raise InputError(f"{what}: {first_line(error)}: {todo} or pass --weights {name}=FOLDER") from error
     _check_complete(found["missing_keys"], request)
     return (model.get_encoder() if config.is_encoder_decoder else model).float().eval(), tokenizer
+
+
+def _fill(place: str, config: Any, state: dict[str, torch.Tensor] | None, asked: dict[str, bool]) -> tuple[Any, Any]:
+    """The model with the weights of a folder or hub page, or with `state`; and which of its weights were found."""
+    if state is None:
+        model, found = _hf.AutoModel.from_pretrained(place, config=config, output_loading_info=True, **asked)
+    else:
+        with torch.device("meta"):
+            kind = type(_hf.AutoModel.from_config(config, trust_remote_code=False))
+        model, found = kind.from_pretrained(None, config=config, state_dict=state, output_loading_info=True)
+    return model, found
 
 
 def _check_complete(missing: set[str], request: "Request") -> None:

@@ -107,10 +107,10 @@ def fold(path: Path, indexes: Sequence[Index]) -> None:
         pending.setdefault(index.info.name, []).append(index)
     merged = []
     for name in sorted(spaces.keys() | pending.keys()):
-        segments = pending.get(name, [])
-        space = _kept(path, spaces.get(name), segments)
-        if space or any(map(len, segments)):
-            merged.append(MergedSpace(space, segments))
+        stored = spaces.get(name)
+        segments = _telling(stored, pending.get(name, []))
+        if stored or segments:
+            merged.append(MergedSpace(_kept(path, stored, segments), segments))
     if not any(space.changed() for space in merged):
         return
     for space in spaces.values():
@@ -123,6 +123,12 @@ def fold(path: Path, indexes: Sequence[Index]) -> None:
     created = old.created if old else datetime.now(UTC).isoformat(timespec="seconds")
     with atomic_write(path, "w+b") as file:
         write_cache(file, merged, created)
+
+
+def _telling(stored: Space | None, segments: Sequence[Index]) -> list[Index]:
+    """The segments that hold something; if none does, those that may bring a new request for the same rows."""
+    full = [index for index in segments if len(index)]
+    return full or [index for index in segments if stored and index.info.same_rows(stored.info)]
 
 
 def _kept(path: Path, space: Space | None, segments: Sequence[Index]) -> Space | None:

@@ -16,6 +16,7 @@ from data.config import InputError
 
 _WRAPPERS = ("state_dict", "model")  # training scripts keep the weights under one of these
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
+_COUNTER = "num_batches_tracked"  # of a batch norm in training: no part of any vector, and some files lack it
 _SHOWN = 3
 
 
@@ -62,6 +63,7 @@ def load_strictly(model: torch.nn.Module, state: Mapping[str, torch.Tensor], pat
         InputError: a name is missing or unknown, or a shape differs; the first few are named.
     """
     own = model.state_dict()
+    state = {key: value for key, value in own.items() if key.endswith(_COUNTER)} | dict(state)
     faults = [
         _some("lacks", own.keys() - state.keys()),
         _some("has unknown", state.keys() - own.keys()),
@@ -81,14 +83,14 @@ def _some(verb: str, keys: Iterable[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception of another library says, short enough for a line of ours."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
+    """The first sentence of what an exception of another library says, short enough for a line of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0].rstrip(".:")
 
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:
     """Hexadecimal SHA-256 over the tensors in order of their names: name, dtype, shape, bytes."""
     digest = hashlib.sha256()
-    for key in sorted(state):
+    for key in sorted(key for key in state if not key.endswith(_COUNTER)):
         tensor = state[key].detach().cpu().contiguous()
         digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

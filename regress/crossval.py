@@ -71,9 +71,7 @@ class CrossValidation:
         end = time.perf_counter()
         return Outcome(raw, prediction, mean, calibrator, fitted, {"folds": middle - start, "final": end - middle})
 
-    def _calibrate(
-        self, setup: Setup, raw: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], BetaCalibration | None]:
+    def _calibrate(self, setup: Setup, raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], BetaCalibration | None]:
         if setup.calibration == "none" or not model_class(setup.model).calibrate:
             return raw, None
         prediction = np.empty_like(raw)
@@ -114,7 +112,13 @@ class CrossValidation:
 
 
 def _resample(
-    setup: Setup, raw: NDArray[np.float32], y: NDArray[np.float64], held: NDArray[np.bool_], scaler: Scaler, *, scaled: bool
+    setup: Setup,
+    raw: NDArray[np.float32],
+    y: NDArray[np.float64],
+    held: NDArray[np.bool_],
+    scaler: Scaler,
+    *,
+    scaled: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
     """Oversample the rows that are not held out, in scaled space; held-out rows follow unchanged.
 

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.config import InputError, as_json, canonical_json
+from data.config import as_json, canonical_json
 from data.files import sha256_file
 from data.names import pick
 from data.posts import Posts, open_posts
 from data.targets import Target, read_target
-from embed.content import KINDS, ContentKeys, Kind, read_keys
+from embed.content import KINDS, read_keys
 from regress.crossval import CrossValidation, Outcome, Setup
 from regress.features import Features, read_features
 from regress.folds import Folds, make_folds
 from regress.inference import bootstrap, verdict
 from regress.losses import Loss
 from regress.metrics import scores
-from regress.models import MODELS, model_class
+from regress.models import MODELS
 from regress.run import Run, save_run
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class Experiment:
             self._validations[features.name] = CrossValidation(features, self.target.y, self.groups, self.folds)
         outcome = self._validations[features.name].run(setup)
         manifest = self._manifest(setup, features, outcome)
-        identity = {key: manifest[key] for key in ("comparable", "features", "model", "loss", "oversample", "calibration")}
+        identity = {
+            key: manifest[key] for key in ("comparable", "features", "model", "loss", "oversample", "calibration")
+        }
         digest = hashlib.sha256(canonical_json({**identity, "seed": setup.seed}).encode()).hexdigest()
         folder = self.config.out / f"{manifest['name'].replace('/', '--')}-{digest[:6]}"
         return save_run(folder, manifest, self._predictions(outcome), outcome.fitted)
@@ -154,7 +156,9 @@ def prepare(config: "Fit") -> Experiment:
     own = np.arange(len(target.y), dtype=np.int64)
     folds = make_folds(target.y, groups, contents, n_folds=config.folds, seed=config.seed)
     if folds.purged:
-        notes.append(f"{folds.purged:,} training rows purged over all folds: their picture or text is also in the test part")
+        notes.append(
+            f"{folds.purged:,} training rows purged over all folds: their picture or text is also in the test part"
+        )
     return Experiment(
         config=config,
         posts=posts,
@@ -193,7 +197,11 @@ def _clusters(contents: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _left_out(posts: Posts, target: Target) -> list[str]:
     left = len(posts) - len(target.rows)
-    return [f"{left:,} of {len(posts):,} posts left out ({target.min_trials} {target.trials_name} or more are asked for)"] if left else []
+    return (
+        [f"{left:,} of {len(posts):,} posts left out ({target.min_trials} {target.trials_name} or more are asked for)"]
+        if left
+        else []
+    )
 
 
 def environment() -> dict[str, str]:

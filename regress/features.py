@@ -94,7 +94,7 @@ def _covered(rows: NDArray[np.int64], keys: ContentKeys) -> int:
 
 
 def _resolve(expression: str, spaces: dict[str, "Space"], usable: list[str]) -> list[str]:
-    """"image+MiniLM" → labels of spaces, in the order named, each once."""
+    """ "image+MiniLM" → labels of spaces, in the order named, each once."""
     labels: list[str] = []
     for part in (part.strip() for part in expression.split("+")):
         if part == "all":
@@ -112,7 +112,9 @@ def _resolve(expression: str, spaces: dict[str, "Space"], usable: list[str]) -> 
         else:
             raise InputError(f"{unknown(part, [*spaces, 'all', *GROUPS], 'feature')}")
     if not labels:
-        raise InputError(f"--features {expression!r} names no encoder that has embedded these posts: run python -m embed.extract")
+        raise InputError(
+            f"--features {expression!r} names no encoder that has embedded these posts: run python -m embed.extract"
+        )
     return list(dict.fromkeys(labels))
 
 

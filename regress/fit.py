@@ -68,13 +68,18 @@ class FittedRuns:
 
     def __str__(self) -> str:
         width = max(len(run.name) for run in self.runs)
-        lines = [*(f"note: {note}" for note in self.notes), f"{'run':{width}}  {'D²':>6}  {'95 % interval':>15}  verdict"]
+        lines = [
+            *(f"note: {note}" for note in self.notes),
+            f"{'run':{width}}  {'D²':>6}  {'95 % interval':>15}  verdict",
+        ]
         for run in self.runs:
             m = run.manifest["metrics"]
             interval = f"{m['d2_low']:.3f} … {m['d2_high']:.3f}"
             lines.append(f"{run.name:{width}}  {m['d2']:6.3f}  {interval:>15}  {run.manifest['verdict']['name']}")
         folder = self.runs[0].folder.parent
-        return "\n".join([*lines, f"{len(self.runs)} runs in {self.seconds:.1f} s, kept in {folder}: see python -m regress.compare"])
+        return "\n".join(
+            [*lines, f"{len(self.runs)} runs in {self.seconds:.1f} s, kept in {folder}: see python -m regress.compare"]
+        )
 
 
 def run(config: Fit) -> FittedRuns:

@@ -10,6 +10,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,13 +111,13 @@ def read_contents(entry: Entry, predictions: Predictions, picks: Sequence[Pick])
     if sha256_file(path) != entry.ground.sha256:
         return Contents({}, f"{path.name} has changed since the runs were fitted: no pictures and texts.")
     try:
-        posts = open_posts(_options(path, entry.run.manifest["config"]))
+        posts = open_posts(_options(path, entry.config))
         return Contents(_read(posts, {int(predictions.rows[pick.index]): pick.index for pick in picks}), "")
     except InputError as why:
         return Contents({}, f"{path.name} cannot be read ({why}): no pictures and texts.")
 
 
-def _options(path: Path, config: dict[str, str | None]) -> PostsOptions:
+def _options(path: Path, config: dict[str, Any]) -> PostsOptions:
     root = config.get("image_root")
     return PostsOptions(
         posts=path,

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from regress import figures, wording
 from regress.gallery import KINDS, Content, Contents, Pick
+from regress.inference import COLLAPSED_SHARE, DRAWS, RANK_Z
 from regress.metrics import EPSILON
 from regress.runs import Entry, Predictions
 
@@ -64,10 +65,8 @@ def render(entries: Sequence[Entry], predictions: Predictions, picks: Sequence[P
     skills = _skill_axis(entries)
     ground = entries[0].ground
     views = _views(entries, predictions, rates, skills)
-    activity, _, _ = ground.target.partition(" / ")
     context = {
         "ground": ground,
-        "activity": activity,
         "average": float(predictions.y.mean()),
         "trials": [float(value) for value in np.quantile(predictions.trials, [0, 0.5, 1])],
         "headline": wording.headline(entries),
@@ -82,7 +81,10 @@ def render(entries: Sequence[Entry], predictions: Predictions, picks: Sequence[P
         "kinds": KINDS,
         "note": contents.note,
         "epsilon": EPSILON,
-        "commands": list(dict.fromkeys(wording.command(e.run.manifest["config"]) for e in entries)),
+        "rank_z": RANK_Z,
+        "collapsed_share": COLLAPSED_SHARE,
+        "draws": DRAWS,
+        "commands": list(dict.fromkeys(wording.command(e.config) for e in entries)),
         "environments": _environments(views),
     }
     return _environment().get_template("report.html").render(context)
@@ -132,15 +134,16 @@ def _views(
     for i, entry in enumerate(entries):
         colour += not entry.is_reference
         half = wording.middle_half(predictions.p[i])
+        spread = f"{entry.name}: half of the predictions lie from {half}"
         s = entry.scores
         views.append(
             View(
                 entry=entry,
                 place=i + 1,
-                colour="mean" if entry.is_reference else str((colour - 1) % COLOURS + 1),
+                colour="mean" if entry.is_reference else f"c{(colour - 1) % COLOURS + 1}",
                 badge=entry.verdict.lower().replace(" ", "-") if entry.verdict in wording.MEANINGS else "unknown",
                 skill=figures.skill(s["d2"], s["d2_low"], s["d2_high"], skills),
-                distribution=figures.distribution(truth, bars[i], rates, ceiling, f"{entry.name}: half of the predictions lie from {half}"),
+                distribution=figures.distribution(truth, bars[i], rates, ceiling, spread),
                 half=half,
                 calibration=figures.calibration(groups[i], plane, f"{entry.name}: mean truth over mean prediction"),
                 groups=len(groups[i]),
@@ -179,7 +182,7 @@ def _environments(views: list[View]) -> list[tuple[dict[str, str], list[View]]]:
     """Versions of the packages, and the runs made with them."""
     found: list[tuple[dict[str, str], list[View]]] = []
     for view in views:
-        versions = {str(name): str(version) for name, version in view.entry.run.manifest["environment"].items()}
+        versions = {str(name): str(version) for name, version in view.entry.environment.items()}
         same = next((runs for known, runs in found if known == versions), None)
         if same is None:
             found.append((versions, [view]))

@@ -79,6 +79,8 @@ class Entry:
     seconds: float
     created: str
     comparable: str
+    config: dict[str, Any]  # flags of the command that fitted it
+    environment: dict[str, Any]  # versions of packages
     ground: Ground
 
     @property
@@ -154,9 +156,15 @@ def read_entry(folder: Path) -> Entry:
             outside=int(m["metrics"].get("outside") or 0),
             verdict=str(m["verdict"]["name"]),
             why=str(m["verdict"]["why"]),
-            seconds=round(sum(_number(value) or 0.0 for value in m["seconds"].values()), 3),
+            seconds=float(m["seconds"]["total"]),
             created=str(m["created"]),
             comparable=str(m["comparable"]),
+            config=dict(m["config"]),
+            fingerprints=_texts(m["fingerprints"]),
+            environment=_texts(m["environment"]),
+            files=_texts(m["files"]),
+            config=dict(m["config"]),
+            environment=dict(m["environment"]),
             ground=_ground(m),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as why:
@@ -180,6 +188,10 @@ def _ground(m: dict[str, Any]) -> Ground:
         digest=str(folds["digest"]),
         purged=int(folds["purged"]),
     )
+
+
+def _texts(value: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(text) for name, text in value.items()}
 
 
 def _number(value: Any) -> float | None:

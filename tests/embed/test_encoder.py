@@ -74,7 +74,7 @@ def test_the_cpu_can_always_be_had() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu() -> None:
     assert pick_device("auto") == "cpu"
-    with pytest.raises(InputError, match="torch sees no CUDA device.*use --device cpu"):
+    with pytest.raises(InputError, match=r"torch sees no CUDA device.*use --device cpu"):
         pick_device("cuda")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data.config import InputError
+from embed.journal import Header, Segment
 from embed.spaces import SpaceInfo
 from embed.store import open_cache
 from embed.writer import CacheWriter
@@ -113,11 +114,37 @@ def test_an_interrupted_rebuild_goes_on(path: Path, rebuild: bool) -> None:
     assert held(path) == expected(2, 3)
 
 
-def test_a_rebuild_that_never_committed_changes_nothing(path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_rebuild_that_never_committed_changes_nothing(path: Path, killed: bool) -> None:
     extract(path, 1)
-    extract(path, info=OTHER, rebuild=True, fold=False)
+    if killed:  # else the empty segment is gone with the run
+        path.with_name("cache.h5.journal").mkdir()
+        Segment(path.with_name("cache.h5.journal"), Header(OTHER, INFO.fingerprint)).close()
+    else:
+        extract(path, info=OTHER, rebuild=True, fold=False)
+    with CacheWriter(path) as writer:
+        assert writer.done("x").info == INFO
     extract(path, 2)
     assert held(path) == expected(1, 2)
+
+
+def test_a_run_of_the_old_model_that_never_committed_is_in_nobodys_way(path: Path) -> None:
+    extract(path, 1)
+    path.with_name("cache.h5.journal").mkdir()
+    Segment(path.with_name("cache.h5.journal"), Header(INFO)).close()
+    extract(path, 2, info=OTHER, rebuild=True)
+    assert held(path) == expected(2)
+    assert journal(path) == []
+
+
+def test_one_run_cannot_put_two_models_under_one_name(path: Path) -> None:
+    with CacheWriter(path) as writer:
+        writer.open(INFO)
+        with pytest.raises(InputError, match="made with weights 9f3c…, this run has 41ab…"):
+            writer.open(OTHER)
+        add(writer, 1)
+        writer.checkpoint()
+    assert held(path) == expected(1)
 
 
 def test_a_rebuild_of_the_same_model_keeps_its_rows(path: Path) -> None:

@@ -37,10 +37,14 @@ def test_a_picture_s_numbers() -> None:
 
 
 def test_a_post() -> None:
-    text = "НОВИНКА! Кофе «Кот-матроскин» за 199 ₽ 😻😻\nЖдём вас в @bonneville_cafe\n\n#кофе #2024 https://vk.cc/a?b=1 Идёте??"
+    text = (
+        "НОВИНКА! Кофе «Кот-матроскин» за 199 ₽ 😻😻\nЖдём вас в @bonneville_cafe\n\n"
+        "#кофе #2024 https://vk.cc/a?b=1 Идёте??"
+    )
+    words = "НОВИНКА Кофе Кот-матроскин за 199 Ждём вас в bonneville cafe кофе 2024 https vk cc a b 1 Идёте"
     assert of(text) == {
         "length": len(text),
-        "words": len("НОВИНКА Кофе Кот-матроскин за 199 Ждём вас в bonneville cafe кофе 2024 https vk cc a b 1 Идёте".split()),
+        "words": words.count(" ") + 1,
         "capitals": 11,
         "emoji": 2,
         "hashtags": 1,
@@ -58,20 +62,31 @@ def test_an_empty_text_is_all_zeros() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("it's well-known", 2), ("Мама мыла раму", 3), ("— … !!", 0), ("3,14", 2), ("日本", 1), ("snake_case", 2), ("l’été", 1)],
+    [
+        ("it's well-known", 2),
+        ("Мама мыла раму", 3),
+        ("— … !!", 0),
+        ("3,14", 2),
+        ("日本", 1),
+        ("snake_case", 2),
+        ("l’été", 1),
+    ],
 )
 def test_words(text: str, words: int) -> None:
     assert of(text)["words"] == words
 
 
 @pytest.mark.parametrize(
-    ("text", "hashtags"), [("#кот", 1), ("#2024", 0), ("#2024год", 1), ("a#b", 0), ("##a", 1), ("#a#b", 1), ("# a", 0), ("(#a)", 1)]
+    ("text", "hashtags"),
+    [("#кот", 1), ("#2024", 0), ("#2024год", 1), ("a#b", 0), ("##a", 1), ("#a#b", 1), ("# a", 0), ("(#a)", 1)],
 )
 def test_hashtags(text: str, hashtags: int) -> None:
     assert of(text)["hashtags"] == hashtags
 
 
-@pytest.mark.parametrize(("text", "mentions"), [("@anna, @ivan", 2), ("mail@example.org", 0), ("@ 5", 0), ("(@клуб)", 1)])
+@pytest.mark.parametrize(
+    ("text", "mentions"), [("@anna, @ivan", 2), ("mail@example.org", 0), ("@ 5", 0), ("(@клуб)", 1)]
+)
 def test_mentions(text: str, mentions: int) -> None:
     assert of(text)["mentions"] == mentions
 
@@ -95,9 +110,9 @@ def test_links(text: str, links: int) -> None:
     assert of(text)["links"] == links
 
 
-@pytest.mark.parametrize("sign", RGI)
-def test_every_emoji_of_unicode_counts_once(sign: str) -> None:
-    assert of(sign)["emoji"] == 1
+def test_every_emoji_of_unicode_counts_once() -> None:
+    assert len(RGI) > 3_000
+    assert [sign for sign in RGI if of(sign)["emoji"] != 1] == []
 
 
 @given(st.lists(st.sampled_from(RGI), max_size=8))
@@ -105,7 +120,9 @@ def test_emoji_add_up(signs: list[str]) -> None:
     assert of(" ".join(signs))["emoji"] == len(signs)
 
 
-@pytest.mark.parametrize(("text", "count"), [("🇷🇺🇫🇷", 2), ("👍🏽👍", 2), ("👩‍👩‍👧‍👦!", 1), ("❤", 1), ("❤️🔥", 2), ("5️⃣", 1), ("🏴󠁧󠁢󠁥󠁮󠁧󠁿", 1)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("🇷🇺🇫🇷", 2), ("👍🏽👍", 2), ("👩‍👩‍👧‍👦!", 1), ("❤", 1), ("❤️🔥", 2), ("5️⃣", 1), ("🏴󠁧󠁢󠁥󠁮󠁧󠁿", 1)]
+)
 def test_sequences(text: str, count: int) -> None:
     assert of(text)["emoji"] == count
 
@@ -128,7 +145,9 @@ def test_counts_are_bounded_by_the_length(text: str) -> None:
     assert all(0 <= value <= values["length"] for value in values.values())
 
 
-@pytest.mark.parametrize("unit", ["a.", "a-", "#1", "@", "www", "http", "\U0001f468\u200d", "\U0001f1e6", "1\ufe0f", "'a", "a/.", "#" * 9])
+@pytest.mark.parametrize(
+    "unit", ["a.", "a-", "#1", "@", "www", "http", "\U0001f468\u200d", "\U0001f1e6", "1\ufe0f", "'a", "a/.", "#" * 9]
+)
 def test_no_text_takes_more_than_linear_time(unit: str) -> None:
     start = time.process_time()
     text_statistics(unit * (300_000 // len(unit)))
@@ -137,7 +156,11 @@ def test_no_text_takes_more_than_linear_time(unit: str) -> None:
 
 def test_the_spec_names_what_the_columns_mean() -> None:
     picture, text = statistics("image").spec, statistics("text").spec
-    assert picture.preprocessing == {"features": list(FEATURE_NAMES["image"]), "version": VERSION, "decode": DECODE_MODE}
+    assert picture.preprocessing == {
+        "features": list(FEATURE_NAMES["image"]),
+        "version": VERSION,
+        "decode": DECODE_MODE,
+    }
     assert text.preprocessing == {"features": list(FEATURE_NAMES["text"]), "version": VERSION}
     assert (picture.text_cleaning, text.text_cleaning) == (0, CLEANING_VERSION)
     assert {picture.storage_dtype, text.storage_dtype} == {"float32"}

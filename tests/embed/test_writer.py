@@ -130,6 +130,12 @@ def test_a_space_that_was_only_opened_is_not_published(path: Path) -> None:
     assert not path.exists()
     extract(path, fold=False)
     assert not path.with_name("cache.h5.journal").exists()
+    with CacheWriter(path) as writer:
+        writer.open(replace(INFO, name="empty"))
+        writer.open(INFO)
+        add(writer, 1)
+        writer.checkpoint()
+    assert list(open_cache(path).spaces) == ["x"]
 
 
 def test_a_run_without_rows_still_takes_note_of_its_request(path: Path) -> None:
@@ -150,6 +156,16 @@ def test_a_row_beats_a_failure_and_the_first_reason_in_the_alphabet_stays(path: 
             writer.checkpoint()
     assert held(path) == expected(1)
     assert open_cache(path).spaces["x"].failures == {key(2): "a"}
+
+
+def test_a_second_open_keeps_the_segment_and_its_rows(path: Path) -> None:
+    with CacheWriter(path) as writer:
+        for i in range(3):
+            writer.open(replace(INFO, request=str(i)))
+            add(writer, i)
+        assert len(journal(path)) == 1
+        writer.checkpoint()
+    assert held(path) == expected(0, 1, 2)
 
 
 def test_no_rows_is_no_commit(path: Path) -> None:

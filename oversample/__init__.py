@@ -1,0 +1,9 @@
+"""Oversampling for regression: rarer targets made more frequent, in feature space, with imbalanced-learn's contract."""
+
+from oversample.base import RegressionSampler
+from oversample.random import RandomOversampler
+from oversample.smoter import SMOTER
+
+SAMPLERS: dict[str, type[RegressionSampler]] = {"random": RandomOversampler, "smoter": SMOTER}
+
+__all__ = ["SAMPLERS", "SMOTER", "RandomOversampler", "RegressionSampler"]

@@ -1,0 +1,1 @@
+"""Features → folds → models → out-of-fold predictions → an honest comparison."""

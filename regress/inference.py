@@ -1,0 +1,78 @@
+"""Is a run really better than the mean? Cluster-bootstrap intervals, and a verdict in one word.
+
+Posts that share a picture or a group are drawn together: taking them as independent calls one equal model in three
+better than another (facts of 900 simulated draws); drawing clusters, 7 % at a nominal 5 %.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.targets import label_entropy
+from regress.metrics import cross_entropy, spearman
+
+Array = NDArray[np.float64]
+DRAWS = 2000
+LEVEL = 0.95
+COLLAPSED_SHARE = 0.05  # sd(p) / sd(y) below which a model without rank signal is a constant in all but name
+RANK_Z = 2.58  # two-sided 1 % of the rank correlation's null distribution
+
+
+@dataclass(frozen=True)
+class Interval:
+    """95 % bootstrap intervals of D² and of the mean excess log loss over the training mean (below 0 is better)."""
+
+    d2_low: float
+    d2_high: float
+    excess_low: float
+    excess_high: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """USEFUL, MISCALIBRATED, UNPROVEN, NO SIGNAL or COLLAPSED, and the numbers that say so."""
+
+    name: str
+    why: str
+
+
+def bootstrap(y: Array, p: Array, mean: Array, clusters: NDArray[np.int64], *, seed: int = 0) -> Interval:
+    """Percentile intervals over resampled clusters; y, p, mean float64 (n,), clusters int64 (n,)."""
+    floor = label_entropy(y)
+    _, index = np.unique(clusters, return_inverse=True)
+    k = int(index.max()) + 1
+    columns = [cross_entropy(y, p) - floor, cross_entropy(y, mean) - floor, np.ones_like(y)]
+    sums = np.stack([np.bincount(index, values, k) for values in columns], axis=1)
+    rng = np.random.default_rng(seed)
+    totals = np.concatenate(
+        [rng.multinomial(k, np.full(k, 1 / k), size=100).astype(np.float64) @ sums for _ in range(DRAWS // 100)]
+    )
+    model, base, n = totals.T
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    d2_low, d2_high = np.quantile(1 - model / np.maximum(base, np.finfo(float).tiny), tails)
+    excess_low, excess_high = np.quantile((model - base) / n, tails)
+    return Interval(float(d2_low), float(d2_high), float(excess_low), float(excess_high))
+
+
+def verdict(y: Array, p: Array, mean: Array, clusters: NDArray[np.int64], *, seed: int = 0) -> Verdict:
+    """Judge out-of-fold predictions p of rates y against the training mean of each fold.
+
+    Without rank signal (Spearman's ρ·√(n−1) < 2.58): COLLAPSED if sd(p)/sd(y) < 0.05, else NO SIGNAL. With it, by the
+    interval of the excess log loss over the mean: below 0 USEFUL, above 0 MISCALIBRATED, across 0 UNPROVEN.
+    """
+    rho = spearman(y, p)
+    z = rho * np.sqrt(len(y) - 1)
+    share = float(np.std(p) / np.std(y))
+    if z < RANK_Z:
+        ranks = f"rank correlation {rho:.3f} (z = {z:.1f}) is no more than chance"
+        if share < COLLAPSED_SHARE:
+            return Verdict("COLLAPSED", f"predictions vary {share:.1%} as much as the truth: a constant; {ranks}")
+        return Verdict("NO SIGNAL", ranks)
+    interval = bootstrap(y, p, mean, clusters, seed=seed)
+    span = f"log loss against the mean's: {interval.excess_low:+.4f} … {interval.excess_high:+.4f}"
+    if interval.excess_high < 0:
+        return Verdict("USEFUL", f"{span}, better throughout the 95 % interval")
+    if interval.excess_low > 0:
+        return Verdict("MISCALIBRATED", f"{span}, worse throughout, though it ranks posts (ρ = {rho:.2f}): recalibrate")
+    return Verdict("UNPROVEN", f"{span}: it ranks posts (ρ = {rho:.2f}), but may be no better than the mean")

@@ -1,0 +1,63 @@
+"""The table of models, and what each of them does: fit on rows, predict, save and load without pickle."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.names import pick
+from regress.losses import Loss
+
+# name → where its class is; imported on use, so that a linear model needs no torch
+MODELS = {
+    "mean": "regress.mean:Mean",
+    "ridge": "regress.ridge:Ridge",
+    "lgbm": "regress.lgbm:LightGBM",
+    "mlp": "regress.heads:MLP",
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model is fitted on. m rows, d columns."""
+
+    X: NDArray[np.float32]  # (m, d) in the model's representation
+    y: NDArray[np.float64]  # (m,)
+    weight: NDArray[np.float64]  # (m,) mean 1
+    rows: NDArray[np.int64] | None  # which rows of the whole feature matrix these are; None if a sampler made some
+    blocks: tuple[slice, ...]  # the columns of each encoder
+    held: NDArray[np.bool_]  # (m,) rows that early stopping watches; all False for models that do not stop early
+
+
+class Model(Protocol):
+    """One regressor. `raw` features have NaN rows where a block is absent; `scaled` ones are standardised."""
+
+    representation: ClassVar[Literal["raw", "scaled"]]
+    calibrate: ClassVar[bool]
+    early_stopping: ClassVar[bool]
+
+    @classmethod
+    def shared(cls, X: NDArray[np.float32]) -> object:
+        """What all folds share, made once per feature matrix."""
+        ...
+
+    def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None: ...
+
+    def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """float32 (n, d) → float64 (n,); in [0, 1] unless the loss is mse."""
+        ...
+
+    def save(self, folder: Path) -> None: ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self: ...
+
+
+def model_class(name: str) -> type[Model]:
+    """The class of a model by its name; `InputError` for an unknown one."""
+    module, _, attribute = pick(MODELS, name, "model").partition(":")
+    found: type[Model] = getattr(import_module(module), attribute)
+    return found

@@ -1,0 +1,54 @@
+"""Standardise blocks of features on the training part; absent blocks become 0 with an indicator column."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Column means and deviations of the training rows; which blocks have an indicator of absence."""
+
+    mean: NDArray[np.float32]  # (d,)
+    scale: NDArray[np.float32]  # (d,); 0 for a constant column, which then stays 0
+    indicators: NDArray[np.int64]  # first column of each block that was absent in some but not all training rows
+
+    @classmethod
+    def fit(cls, X: Matrix, slices: tuple[slice, ...]) -> "Scaler":
+        """X float32 (m, d), NaN rows where a block is absent; statistics in float64."""
+        d = X.shape[1]
+        mean, scale, indicators = np.zeros(d), np.zeros(d), []
+        for block in slices:
+            present = ~np.isnan(X[:, block.start])
+            if not present.any():
+                continue
+            values = X[present, block].astype(np.float64)
+            mean[block], deviation = values.mean(axis=0), values.std(axis=0)
+            varying = deviation > 1e-7 * np.maximum(1.0, np.abs(mean[block]))
+            scale[block] = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varying)
+            if not present.all():
+                indicators.append(block.start)
+        return cls(mean.astype(np.float32), scale.astype(np.float32), np.array(indicators, dtype=np.int64))
+
+    def transform(self, X: Matrix) -> Matrix:
+        """float32 (n, d) → float32 (n, d + indicators)."""
+        absent = np.isnan(X[:, self.indicators]).astype(np.float32)
+        scaled = (X - self.mean) * self.scale
+        np.nan_to_num(scaled, copy=False, nan=0.0)
+        return np.concatenate([scaled, absent], axis=1, dtype=np.float32)
+
+    def inverse(self, scaled: Matrix) -> Matrix:
+        """Back to the units of X, without the indicators; an absent block comes back as its training mean."""
+        d = len(self.mean)
+        deviation = np.divide(1.0, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
+        return np.asarray(scaled[:, :d] * deviation + self.mean, dtype=np.float32)
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        return {"mean": self.mean, "scale": self.scale, "indicators": self.indicators}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[np.generic]]) -> "Scaler":
+        return cls(arrays["mean"], arrays["scale"], arrays["indicators"])  # type: ignore[arg-type]
