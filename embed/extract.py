@@ -103,7 +103,7 @@ def run(config: Extract) -> Extracted:
         requests = build(config)
         by_kind = {"image": posts.image_column, "text": posts.text_column}
         usable = [request for request in requests if by_kind[request.kind]]
-        named = [r.name for r in requests if r not in usable and r.name in _plain(config)]
+        named = [r.name for r in requests if r not in usable and r.named]
         if named or not usable:
             raise InputError(_nothing_to_read(posts.path, named, posts.columns))
         known = {request.label for request in usable}
@@ -119,15 +119,11 @@ def run(config: Extract) -> Extracted:
     )
 
 
-def _plain(config: Extract) -> set[str]:
-    """The encoders named on the command line, without a pooling suffix."""
-    return {name.rpartition(":")[0] or name for name in config.text} | set(config.image) | set(config.text)
-
-
 def _nothing_to_read(path: Path, named: list[str], columns: tuple[str, ...]) -> str:
     what = f"for {', '.join(map(repr, named))}" if named else "with pictures or texts"
     found = ", ".join(columns[:12])
-    return f"{path} has no column {what} (found {found}): rename one to 'photo' or 'text', or pass --image-column or --text-column"
+    flags = "--image-column or --text-column"
+    return f"{path} has no column {what} (found {found}): rename one to 'photo' or 'text', or pass {flags}"
 
 
 def _counts(slot: "Slot") -> EncoderCounts:

@@ -247,7 +247,7 @@ def _array(dataset: Any, mapped: mmap.mmap) -> Array:
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"{dataset.name} is no dataset")
     plist = dataset.id.get_create_plist()
-    if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_external_count() or plist.get_nfilters():
+    if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_external_count():  # then there is no filter
         raise ValueError(f"{dataset.name} is not stored plainly")
     dtype, shape = dataset.dtype, dataset.shape
     if shape is None or (dtype not in ("<f2", "<f4", "u1", "<u4") and dtype.kind != "S"):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from data.posts import Fault, Posts
+from data.posts import Batch, Fault, Posts
 from embed.cache import CacheWriter, SpaceInfo
 from embed.content import KINDS, Kind, content_key, contents
 from embed.encoder import Encoder, UnreadableContent
@@ -178,17 +178,10 @@ def embed_posts(posts: Posts, slots: list[Slot], seconds: Seconds) -> dict[Kind,
     with ThreadPoolExecutor(THREADS) as pool, _progress(len(posts)) as bar:
         try:
             for batch in _timed(posts.batches(), seconds):
-                for kind in KINDS:
-                    for post_id, content in contents(batch, kind):
-                        if content is None or isinstance(content, Fault):
-                            unread[kind]["missing" if content is None else content.reason] += 1
-                            continue
-                        key = content_key(content)
-                        wanting = [slot for slot in by_kind[kind] if slot.wants(key, post_id)]
-                        if wanting:
-                            encoders = {slot.label: slot.load() for slot in wanting}
-                            queue.append(pool.submit(prepare, content, key, post_id, encoders))
-                            collect(QUEUE)
+                for post_id, content, wanting in _new_contents(batch, by_kind, unread):
+                    encoders = {slot.label: slot.load() for slot in wanting}
+                    queue.append(pool.submit(prepare, content, content_key(content), post_id, encoders))
+                    collect(QUEUE)
                 bar.update(len(batch.ids))
             collect(0)
         except BaseException:
@@ -197,6 +190,21 @@ def embed_posts(posts: Posts, slots: list[Slot], seconds: Seconds) -> dict[Kind,
     for slot in slots:
         slot.flush()
     return unread
+
+
+def _new_contents(
+    batch: Batch, slots: dict[Kind, list[Slot]], unread: dict[Kind, Counter[str]]
+) -> Iterator[tuple[str, bytes | str, list[Slot]]]:
+    """(post id, content, the slots that lack it) of a batch; counts what is missing or cannot be read."""
+    for kind in KINDS:
+        for post_id, content in contents(batch, kind):
+            if content is None or isinstance(content, Fault):
+                unread[kind]["missing" if content is None else content.reason] += 1
+                continue
+            key = content_key(content)
+            wanting = [slot for slot in slots[kind] if slot.wants(key, post_id)]
+            if wanting:
+                yield post_id, content, wanting
 
 
 def prepare(content: bytes | str, key: bytes, first_id: str, encoders: dict[str, Encoder]) -> Prepared:

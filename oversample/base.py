@@ -56,7 +56,7 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
     _sampling_type = "over-sampling"
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - an estimator takes its settings one by one
         self,
         *,
         sampling_strategy: str | float = "balance",
@@ -167,7 +167,8 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
 
 def _between(a: NDArray[Any], b: NDArray[Any], share: NDArray[Any]) -> NDArray[Any]:
     """a + share (b − a), never beyond either by rounding; (1 − share) a + share b, which cannot overflow."""
-    return np.clip((1 - share) * a + share * b, np.minimum(a, b), np.maximum(a, b))
+    mixed: NDArray[Any] = np.clip((1 - share) * a + share * b, np.minimum(a, b), np.maximum(a, b))
+    return mixed
 
 
 def bumps(y: Array, rare: NDArray[np.bool_]) -> list[Rows]:

@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 Relevance = Callable[[Array], Array]
 WHISKER = 1.5
 ATOM_SHARE = 0.1
+BOX_ROWS = 5
 
 
 def fit_relevance(method: str | Relevance, y: Array, control_points: Array | None = None) -> Relevance:
@@ -56,10 +57,16 @@ def atoms(y: Array) -> Array:
 
 
 def hurdle(y: Array) -> Relevance:
-    """Atoms get 0, the rest the box plot of the rest alone. Without an atom this is "extremes"."""
+    """Atoms get 0, the rest the box plot of the rest alone. Without an atom this is "extremes".
+
+    Beside an atom, a rest too small for a box plot (under 5 rows), or of one value, is rare as a whole.
+    """
     spikes = atoms(y)
+    if not len(spikes):
+        return hermite(extremes(y))
     rest = y[~np.isin(y, spikes)]
-    inner = hermite(extremes(rest)) if len(np.unique(rest)) > 1 else np.ones_like if len(rest) else np.zeros_like
+    whole = len(rest) < BOX_ROWS or rest.min() == rest.max()
+    inner = np.ones_like if whole else hermite(extremes(rest))
 
     def relevance(values: Array) -> Array:
         return np.where(np.isin(values, spikes), 0.0, inner(values))
@@ -127,9 +134,7 @@ def _mean_slopes(secants: Array) -> Array:
 def _limit(slope: Array, secants: Array) -> None:
     """Fritsch and Carlson (1980): keep each interval monotone, in place."""
     for i, secant in enumerate(secants):
-        if secant == 0:
-            slope[i] = slope[i + 1] = 0.0
-            continue
-        a, b = max(slope[i] / secant, 0.0), max(slope[i + 1] / secant, 0.0)
-        shrink = min(1.0, 3 / np.hypot(a, b)) if a or b else 0.0
-        slope[i], slope[i + 1] = (shrink * part * secant if part else 0.0 for part in (a, b))
+        pair = slope[i : i + 2]
+        pair[pair * np.sign(secant) <= 0] = 0.0
+        if (size := np.hypot(*pair)) > 3 * abs(secant):
+            pair *= 3 * abs(secant) / size

@@ -1,7 +1,7 @@
 """SMOTER (Torgo, Ribeiro, Pfahringer, Branco 2013): new rare rows between a rare row and one of its neighbours.
 
-Exact and vectorised: one blocked matrix product over the rare rows instead of a Python loop over pairs, which needed
-3½ hours where this needs about a second.
+Exact and vectorised: one blocked matrix product over the rare rows instead of a Python loop over pairs; 5,750 rare
+rows of 768 features take about 2 seconds of one core.
 """
 
 from typing import Any

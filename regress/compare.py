@@ -56,7 +56,7 @@ def _row(entry: "Entry") -> list[str]:
 
 
 def _fixed(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.000"
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

@@ -69,7 +69,8 @@ class CrossValidation:
         middle = time.perf_counter()
         fitted = self._fit(setup, np.arange(len(self.y)))
         end = time.perf_counter()
-        return Outcome(raw, prediction, mean, calibrator, fitted, {"folds": middle - start, "final": end - middle})
+        seconds = {"folds": middle - start, "final": end - middle, "total": end - start}
+        return Outcome(raw, prediction, mean, calibrator, fitted, seconds)
 
     def _calibrate(self, setup: Setup, raw: NDArray[np.float64]) -> tuple[NDArray[np.float64], BetaCalibration | None]:
         if setup.calibration == "none" or not model_class(setup.model).calibrate:

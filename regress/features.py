@@ -126,7 +126,8 @@ def _read_block(
     if lacking:
         flag = "" if space.info.spec["family"] == "statistics" else f" --{space.info.spec['kind']} {name}"
         raise InputError(
-            f"{cache.path} lacks {name!r} for {lacking:,} of {len(rows):,} posts: run python -m embed.extract {table}{flag}"
+            f"{cache.path} lacks {name!r} for {lacking:,} of {len(rows):,} posts: "
+            f"run python -m embed.extract {table}{flag}"
         )
     values = np.full((len(rows), space.info.dim), np.nan, np.float32)
     have = keys.present & (rows >= 0)

@@ -187,7 +187,7 @@ def calibration(groups: list[Group], axis: RateAxis, label: str) -> Markup:
 
 
 # D² with its interval on an axis that all rows of the leaderboard share.
-_WIDTH, _TALL, _PAD = 250, 30, 12
+_WIDTH, _TALL, _PAD = 230, 54, 12
 
 
 @dataclass(frozen=True)

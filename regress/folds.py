@@ -76,7 +76,8 @@ def make_folds(
     for k in range(n_folds):
         if len(folds.train(k)) < len(y) * 0.1 or np.ptp(y[folds.train(k)]) == 0:
             raise InputError(
-                f"fold {k} has no more than {len(folds.train(k))} of {len(y)} posts to train on: most posts share one picture or text"
+                f"fold {k} has {len(folds.train(k))} of {len(y)} posts to train on, or all of one rate: "
+                "most posts share one picture or text"
             )
     return folds
 

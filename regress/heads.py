@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import torch
 
 FILE = "model.safetensors"
-HIDDEN, DROPOUT = 256, 0.3
-BATCH, EPOCHS, PATIENCE = 128, 60, 6
-LEARNING_RATE, WEIGHT_DECAY = 3e-4, 1e-2
+HIDDEN, DROPOUT = 256, 0.5
+BATCH, EPOCHS, PATIENCE = 128, 60, 4
+LEARNING_RATE, WEIGHT_DECAY = 2e-4, 5e-2
 
 
 class MLP:
@@ -46,6 +46,7 @@ class MLP:
             with torch.no_grad():  # begin at the mean, so that the first steps are not spent on the level
                 level = start if loss.squared else float(np.log(start / (1 - start)))
                 torch.nn.init.constant_(self.net_[-1].get_parameter("bias"), level)
+                torch.nn.init.zeros_(self.net_[-1].get_parameter("weight"))
             self.history_ = _train(self.net_, training, loss, device)
         self.net_.to("cpu").eval()
 
@@ -99,7 +100,7 @@ def _train(net: "torch.nn.Sequential", training: Training, loss: Loss, device: s
     X, y, w = (tensor(values, ~training.held) for values in (training.X, training.y, training.weight))
     Xh, yh, wh = (tensor(values, training.held) for values in (training.X, training.y, training.weight))
     optimizer = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    best, best_state, history = np.inf, net.state_dict(), list[float]()
+    best, best_epoch, best_state, history = np.inf, 0, net.state_dict(), list[float]()
     for epoch in range(EPOCHS):
         net.train()
         for rows in torch.split(torch.randperm(len(y)).to(device), BATCH):

@@ -134,8 +134,8 @@ def _views(
     for i, entry in enumerate(entries):
         colour += not entry.is_reference
         half = wording.middle_half(predictions.p[i])
-        spread = f"{entry.name}: half of the predictions lie from {half}"
-        s = entry.scores
+        name, s = _visible(entry.name), entry.scores
+        spread = f"{name}: half of the predictions lie from {half}"
         views.append(
             View(
                 entry=entry,
@@ -145,7 +145,7 @@ def _views(
                 skill=figures.skill(s["d2"], s["d2_low"], s["d2_high"], skills),
                 distribution=figures.distribution(truth, bars[i], rates, ceiling, spread),
                 half=half,
-                calibration=figures.calibration(groups[i], plane, f"{entry.name}: mean truth over mean prediction"),
+                calibration=figures.calibration(groups[i], plane, f"{name}: mean truth over mean prediction"),
                 groups=len(groups[i]),
             )
         )

@@ -19,7 +19,7 @@ from regress.models import Training
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
 COMPONENTS = 256
-PENALTIES = np.geomspace(1e-1, 1e-6, 11)  # on mean loss and components whose total variance is 1; strongest first
+PENALTIES = np.geomspace(1e-1, 1e-6, 8)  # on mean loss and components whose total variance is 1; strongest first
 INNER_FOLDS = 3
 STEPS = 50
 

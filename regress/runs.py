@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 SCORES = ("d2", "d2_low", "d2_high", "log_loss", "log_loss_mean", "log_loss_floor", "mse", "mae", "spearman", "bias")
 REFERENCE = "mean"  # the model that predicts the training mean
 SHOWN_DIGEST = 8
+COLUMNS = {  # of predictions.parquet, beside the ids
+    "row": np.int64,
+    "y": np.float64,
+    "trials": np.float64,
+    "mean": np.float64,
+    "prediction": np.float64,
+    "cluster": np.int64,
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,9 @@ class Entry:
     created: str
     comparable: str
     config: dict[str, Any]  # flags of the command that fitted it
-    environment: dict[str, Any]  # versions of packages
+    fingerprints: dict[str, str]  # of the encoders
+    environment: dict[str, str]  # versions of packages
+    files: dict[str, str]  # SHA-256
     ground: Ground
 
     @property
@@ -163,8 +173,6 @@ def read_entry(folder: Path) -> Entry:
             fingerprints=_texts(m["fingerprints"]),
             environment=_texts(m["environment"]),
             files=_texts(m["files"]),
-            config=dict(m["config"]),
-            environment=dict(m["environment"]),
             ground=_ground(m),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as why:
@@ -251,7 +259,7 @@ def read_predictions(entries: Sequence[Entry]) -> Predictions:
     """Line up the runs' predictions.
 
     Raises:
-        InputError: a file lacks a column, or the runs' posts differ although they claim the same ground.
+        InputError: a file cannot be read, or the runs' posts differ although they claim the same ground.
     """
     tables = [_table(entry) for entry in entries]
     first = tables[0]
@@ -260,18 +268,26 @@ def read_predictions(entries: Sequence[Entry]) -> Predictions:
             raise InputError(f"{entry.run.folder} and {entries[0].run.folder} hold different posts: fit both again")
     return Predictions(
         ids=[str(name) for name in first["id"]],
-        rows=first["row"].to_numpy(np.int64),
-        y=first["y"].to_numpy(np.float64),
-        trials=first["trials"].to_numpy(np.float64),
-        mean=first["mean"].to_numpy(np.float64),
-        clusters=first["cluster"].to_numpy(np.int64),
-        p=np.stack([table["prediction"].to_numpy(np.float64) for table in tables]),
+        rows=first["row"].to_numpy(),
+        y=first["y"].to_numpy(),
+        trials=first["trials"].to_numpy(),
+        mean=first["mean"].to_numpy(),
+        clusters=first["cluster"].to_numpy(),
+        p=np.stack([table["prediction"].to_numpy() for table in tables]),
     )
 
 
 def _table(entry: Entry) -> "pd.DataFrame":
-    table = entry.run.predictions()
-    lacking = {"id", "row", "y", "trials", "mean", "prediction", "cluster"} - set(table.columns)
-    if lacking:
-        raise InputError(f"{entry.run.folder}: its predictions lack {', '.join(sorted(lacking))}: fit again")
+    """Predictions with the types they must have, every number finite."""
+    try:
+        table = entry.run.predictions().astype(COLUMNS)
+        finite = bool(np.isfinite(table[list(COLUMNS)].to_numpy()).all()) and len(table) > 0
+    except (KeyError, ValueError, TypeError, OSError) as why:
+        raise InputError(f"{entry.run.folder}: its predictions cannot be read ({_line(why)}): fit again") from None
+    if not finite or "id" not in table:
+        raise InputError(f"{entry.run.folder}: its predictions lack ids or numbers: fit again")
     return table
+
+
+def _line(why: Exception) -> str:
+    return " ".join(str(why).split())[:200]

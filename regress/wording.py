@@ -91,7 +91,7 @@ def _share(d2: float | None) -> str:
 
 def fixed(value: float | None, digits: int) -> str:
     """A number with so many decimals and a true minus sign; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no "−0.000"
 
 
 def percent(rate: float) -> str:

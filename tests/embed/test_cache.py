@@ -148,7 +148,7 @@ def test_the_commands_change_nothing(path: Path) -> None:
     pend(path)
     before = {file: file.read_bytes() for file in sorted(path.parent.rglob("*")) if file.is_file()}
     for action in ("info", "verify"):
-        run(CacheCommand(action=action, cache=path))  # type: ignore[arg-type]
+        run(CacheCommand(action=action, cache=path))
     assert {file: file.read_bytes() for file in sorted(path.parent.rglob("*")) if file.is_file()} == before
 
 

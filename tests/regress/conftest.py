@@ -1,5 +1,6 @@
 """Fixtures of comparisons: a table of posts with pictures, and run folders with predictions of known quality."""
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -21,8 +22,9 @@ from regress.metrics import scores
 
 Array = NDArray[np.float64]
 ENCODERS = ["tf_efficientnet_lite0", "all-MiniLM-L6-v2"]
-WORDS = "кофе утро скидка новый город, photo of a cat — see you tomorrow 😺 and the best bread in town".split()
+WORDS = "кофе утро скидка новый город photo of a cat — see you tomorrow 😺 the best bread in town"
 FOLDS = 5
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7*7 }}\x1b[31m"
 
 
 @dataclass
@@ -49,7 +51,7 @@ class World:
 
     def table(self) -> pd.DataFrame:
         rows = range(self.n)
-        texts = [" ".join(self.random.choice(WORDS, self.random.integers(2, 25))) for _ in rows]
+        texts = [" ".join(self.random.choice(WORDS.split(), self.random.integers(2, 25))) for _ in rows]
         return pd.DataFrame(
             {
                 "id": [self.ids.get(row, f"post-{row}") for row in rows],
@@ -71,14 +73,19 @@ class World:
     def noise(self) -> Array:
         return self.random.permutation(self.like(0.5))
 
-    def write(self, runs: Path, model: str, p: Array, **changes: Any) -> Path:
-        """A run folder as regress.run lays it out; `changes` replace entries of its manifest."""
-        name = str(changes.get("name", model))
-        folder = runs / name
+    def write(self, runs: Path, model: str, p: Array, folder_name: str | None = None, **changes: Any) -> Path:
+        """A run folder as regress.run lays it out; `changes` replace entries of its manifest, or of dicts in it."""
+        folder = runs / (folder_name or str(changes.get("name", model)))
         folder.mkdir(parents=True)
         self.predictions(p).to_parquet(folder / "predictions.parquet", index=False)
         (folder / "model.txt").write_text("tree\n", encoding="utf-8")
-        manifest = self.manifest(model, p) | changes
+        manifest = self.manifest(model, p)
+        for key, value in changes.items():
+            nested = isinstance(value, dict) and isinstance(manifest[key], dict)
+            manifest[key] = manifest[key] | value if nested else value
+        if "comparable" not in changes:
+            ground = [manifest["posts"]["sha256"], manifest["target"], manifest["folds"]["digest"]]
+            manifest["comparable"] = hashlib.sha256(json.dumps(ground).encode()).hexdigest()
         manifest["files"] = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
         (folder / "run.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
         return folder
@@ -112,11 +119,11 @@ class World:
             "calibration": "none" if model == "mean" else "beta",
             "folds": {"n": FOLDS, "seed": 0, "digest": "cd" * 32, "purged": 12, "group": None},
             "config": as_json(Fit(posts=self.path, model=("mean", "lgbm"), target="open_photo")),
-            "comparable": f"{self.sha256[:32]}{'ef' * 16}",
+            "comparable": "",
             "metrics": {**metrics, "d2_low": interval.d2_low, "d2_high": interval.d2_high},
             "verdict": {"name": judged.name, "why": judged.why},
             "calibrator": None if model == "mean" else {"a": 1.1, "b": 0.9, "c": -0.05},
-            "seconds": {"folds": 1.25, "final": 0.5},
+            "seconds": {"folds": 1.25, "final": 0.5, "total": 3.25},
             "environment": {"python": "3.11.2", "numpy": "2.4.1"},
         }
 
@@ -160,3 +167,41 @@ def write_six(world: World, runs: Path) -> Path:
 @pytest.fixture
 def six_runs(world: World) -> Path:
     return write_six(world, world.folder / "runs")
+
+
+@pytest.fixture
+def hostile() -> str:
+    """Markup, a template expression and a control character."""
+    return HOSTILE
+
+
+@pytest.fixture
+def odd(make_world: Callable[..., World]) -> World:
+    """60 posts: the texts of rows 3 and 6 are hostile and long, row 4 has no picture, row 5 a broken one."""
+    return make_world(n=60, texts={3: HOSTILE, 6: "long " * 3000}, pictures={4: None, 5: b"\xff\xd8\xff broken"})
+
+
+@pytest.fixture
+def write_run(odd: World) -> Callable[..., Path]:
+    """`write_run(folder, predictions=None, model="ridge", **manifest changes)` → a run folder on the odd posts."""
+
+    def write(folder: str, p: Any = None, model: str = "ridge", **changes: Any) -> Path:
+        predictions = odd.like(0.8) if p is None else np.broadcast_to(np.float64(p), odd.n)
+        return odd.write(odd.folder / "runs", model, predictions, folder, **changes)
+
+    return write
+
+
+@pytest.fixture
+def three_runs(write_run: Callable[..., Path]) -> list[Path]:
+    """The mean, a ridge at D² 0.25 called useful, and a head that predicts one number."""
+    useful = {"name": "USEFUL", "why": "Its loss is below the mean's."}
+    collapsed = {"name": "COLLAPSED", "why": "Its predictions hardly vary."}
+    flat = {"d2": 0.0, "d2_low": 0.0, "d2_high": 0.0}
+    known = {"d2": 0.25, "d2_low": 0.18, "d2_high": 0.31, "log_loss": 0.41, "log_loss_mean": 0.47}
+    known |= {"log_loss_floor": 0.35, "mse": 0.012, "mae": 0.071, "spearman": 0.52, "bias": 1.01}
+    return [
+        write_run("mean-1", 0.2, "mean", metrics=known | flat, verdict=collapsed),
+        write_run("ridge-1", name="ridge-bce-a+b", features=["a", "b"], metrics=known, verdict=useful),
+        write_run("mlp-1", 0.21, "mlp", name="mlp-bce-a", metrics=known | flat | {"d2": -0.01}, verdict=collapsed),
+    ]

@@ -1,0 +1,95 @@
+"""Which posts a report shows, and how their pictures and texts are read."""
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from regress.gallery import KINDS, SIDE, choose_posts, read_contents, shrunken_rates
+from regress.runs import Entry, Predictions, choose, read_predictions
+
+Compared = tuple[list[Entry], Predictions]
+
+
+@pytest.fixture
+def compared(three_runs: list[Path]) -> Compared:
+    entries, _ = choose(three_runs, three_runs[0].parent)
+    return entries, read_predictions(entries)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 24, 1000])
+def test_at_most_as_many_as_asked_for_and_none_twice(compared: Compared, count: int) -> None:
+    picks = choose_posts(*compared, count)
+    places = [pick.index for pick in picks]
+    assert len(places) == len(set(places)) == min(count, 60)
+    assert {pick.kind for pick in picks} <= set(KINDS)
+
+
+def test_kinds_have_equal_shares_and_keep_their_order(compared: Compared) -> None:
+    kinds = [pick.kind for pick in choose_posts(*compared, 24)]
+    assert kinds == ["rarest"] * 8 + ["best"] * 8 + ["worst"] * 8  # one run with an opinion: nothing is disputed
+
+
+def test_the_highest_rate_is_shown_first(compared: Compared) -> None:
+    _, predictions = compared
+    assert choose_posts(*compared, 24)[0].index == shrunken_rates(predictions.y, predictions.trials).argmax()
+
+
+def test_posts_of_one_cluster_are_shown_once(compared: Compared) -> None:
+    entries, predictions = compared
+    twins = replace(predictions, clusters=predictions.clusters // 2)
+    shown = [int(twins.clusters[pick.index]) for pick in choose_posts(entries, twins, 1000)]
+    assert len(shown) == len(set(shown)) == 30
+
+
+def test_disputed_is_where_two_useful_runs_are_furthest_apart(
+    write_run: Callable[..., Path], compared: Compared
+) -> None:
+    high = np.full(60, 0.2)
+    high[17] = 0.95
+    write_run("other", high, name="other", verdict={"name": "USEFUL", "why": "It is."})
+    entries, _ = choose([], compared[0][0].run.folder.parent)
+    picks = choose_posts(entries, read_predictions(entries), 8)
+    assert next(pick.index for pick in picks if pick.kind == "disputed") == 17
+
+
+def test_only_the_mean_has_no_best_and_worst(write_run: Callable[..., Path]) -> None:
+    folder = write_run("mean-1", 0.2, "mean")
+    entries, _ = choose([folder], folder.parent)
+    assert {pick.kind for pick in choose_posts(entries, read_predictions(entries), 10)} == {"rarest"}
+
+
+def test_luck_of_few_trials_is_drawn_towards_the_mean() -> None:
+    rates = shrunken_rates(np.array([1.0, 0.5, 0.0, 0.1]), np.array([1.0, 1000.0, 1000.0, 1000.0]))
+    assert rates[0] < 0.9
+    assert rates[1:] == pytest.approx([0.5, 0.0, 0.1], abs=0.01)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 1000)), min_size=1, max_size=30))
+def test_shrunken_rates_lie_between_the_rate_and_the_mean(pairs: list[tuple[float, int]]) -> None:
+    y, trials = np.array(pairs, dtype=np.float64).T
+    rates = shrunken_rates(y, trials)
+    assert np.all(rates >= np.minimum(y, y.mean()) - 1e-9)
+    assert np.all(rates <= np.maximum(y, y.mean()) + 1e-9)
+
+
+def test_pictures_are_small_and_faults_have_reasons(compared: Compared) -> None:
+    entries, predictions = compared
+    contents = read_contents(entries[0], predictions, choose_posts(entries, predictions, 60))
+    assert contents.note == ""
+    assert len(contents.posts) == 60
+    kind, _, data = (contents.posts[0].picture or "").partition(",")
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert kind == "data:image/webp;base64"
+    assert max(image.size) <= SIDE
+    assert (contents.posts[3].text or "").startswith("<script>")
+    assert (contents.posts[4].picture, contents.posts[4].why) == (None, "no picture")
+    assert contents.posts[5].picture is None
+    assert contents.posts[5].why not in ("", "no picture")
