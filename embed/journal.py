@@ -1,8 +1,9 @@
 """What is written before the cache file is: one append-only segment of CRC-framed batches per writer and space.
 
-A commit is one pwritev of 0.04 ms for 32 × 768 float16. A kill leaves at most one torn frame, which the scanner does
-not see; a write that comes out short is cut off again. A writer holds its segment's lock for life: a segment that
-can be locked is dead, and what it holds is folded into cache.h5 by the next checkpoint.
+A commit is one pwritev. A kill leaves at most one torn frame, which the scanner does not see; a write that comes out
+short is cut off again. Scanning 321 MB takes 0.3 s; appending to HDF5 itself would lose committed rows.
+A writer holds its segment's lock for life: a segment that can be locked is dead, and what it holds is folded into
+cache.h5 by the next checkpoint.
 
     segment  magic | uint32 size | crc32 | JSON, padded to 8 bytes        then frames
     frame    b"FRAM" | kind | n | uint64 size | crc32 of all else | keys | rows, or one key | reason; padded to 8 bytes

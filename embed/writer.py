@@ -1,8 +1,8 @@
 """Write a cache: commits go to journal segments, a checkpoint folds them into the one plain file.
 
-A commit costs 0.04 ms and survives a kill at once, a power cut after at most 5 seconds or 64 MB. A checkpoint
-rewrites the file, 0.8 s for 321 MB, so it belongs to the end of a run. Several runs may write one cache: each has
-its own segments, and what two of them embedded twice is kept once.
+A commit of 32 × 768 costs 0.1 to 0.2 ms, half of it the conversion to float16. It survives a kill at once, a power
+cut after at most 5 seconds or 64 MB. A checkpoint rewrites the file, 1.5 s for 321 MB: it belongs to a run's end.
+Several runs may write one cache: each has its own segments, and what two of them embedded twice is kept once.
 """
 
 import contextlib

@@ -112,10 +112,13 @@ _EDGES = np.linspace(_LEFT, _RIGHT, BINS + 1)
 def distribution(truth: Histogram, predicted: Histogram, axis: RateAxis, ceiling: float, label: str) -> Markup:
     """Shares of posts by rate: the prediction filled, the truth outlined; bars above `ceiling` are cut and labelled."""
     parts = []
-    for share in _levels(ceiling):
+    for share, unit in zip(_levels(ceiling), ("", " of posts"), strict=True):
         y = _height(share, ceiling)
-        parts += [_line(_ATOM[0], y, _RIGHT, y, "grid"), _text(_RIGHT, y - 3, percent(share), "soft", "end")]
+        parts += [_line(_ATOM[0], y, _RIGHT, y, "grid"), _text(_RIGHT, y - 3, percent(share) + unit, "soft", "end")]
     parts += [_filled(predicted, ceiling), _outlined(truth, ceiling)]
+    if truth.zero:
+        zeros = f"{100 * truth.zero:.0f}\u00a0%"
+        parts.append(_text(_ATOM[1] + 4, _height(truth.zero, ceiling) + 9, zeros, "", "start"))
     parts += [_line(_ATOM[0], _BASE, _ATOM[1], _BASE, "axis"), _line(_LEFT, _BASE, _RIGHT, _BASE, "axis")]
     parts.append(_text(sum(_ATOM) / 2, _BASE + 16, "zero"))
     for tick in axis.ticks()[1:]:
@@ -158,7 +161,7 @@ def _cut_labels(bars: Histogram, ceiling: float) -> list[str]:
 
 
 # Reliability: mean truth against mean prediction, both on one square-root scale.
-_SIDE, _NEAR, _FAR, _FLOOR, _ROOF = 236, 42, 226, 198, 14
+_SIDE, _NEAR, _FAR, _FLOOR, _ROOF = 190, 36, 184, 164, 16
 
 
 def calibration(groups: list[Group], axis: RateAxis, label: str) -> Markup:
@@ -171,23 +174,23 @@ def calibration(groups: list[Group], axis: RateAxis, label: str) -> Markup:
         return _FLOOR - (_FLOOR - _ROOF) * axis.at(rate)
 
     parts = []
-    for tick in axis.ticks(0.2):
+    for tick in axis.ticks(0.24):
         parts += [_line(x(tick), _FLOOR, x(tick), _ROOF, "grid"), _line(_NEAR, y(tick), _FAR, y(tick), "grid")]
         parts += [_text(x(tick), _FLOOR + 16, percent(tick)), _text(_NEAR - 6, y(tick) + 4, percent(tick), "", "end")]
     parts.append(_line(_NEAR, _FLOOR, _FAR, _ROOF, "diagonal"))
     for group in groups:
         low, high = y(group.observed - group.margin), y(group.observed + group.margin)
         title = f"{group.posts:,} posts: predicted {percent(group.predicted)}, true {percent(group.observed)}"
-        dot = f'<circle class="dot" cx="{x(group.predicted):.1f}" cy="{y(group.observed):.1f}" r="4"/>'
+        dot = f'<circle class="dot" cx="{x(group.predicted):.1f}" cy="{y(group.observed):.1f}" r="3.5"/>'
         whisker = _line(x(group.predicted), low, x(group.predicted), high, "whisker")
         parts.append(f"<g><title>{escape(title)}</title>{whisker}{dot}</g>")
-    parts.append(_text((_NEAR + _FAR) / 2, _FLOOR + 32, "predicted", "soft"))
-    parts.append(_text(_NEAR, _ROOF - 4, "true", "soft"))
-    return _svg(_SIDE, _FLOOR + 38, label, parts)
+    parts.append(_text((_NEAR + _FAR) / 2, _FLOOR + 31, "predicted", "soft"))
+    parts.append(_text(_NEAR - 6, _ROOF - 4, "true", "soft", "end"))
+    return _svg(_SIDE, _FLOOR + 36, label, parts)
 
 
 # D² with its interval on an axis that all rows of the leaderboard share.
-_WIDTH, _TALL, _PAD = 230, 54, 12
+_WIDTH, _TALL, _PAD, _BEYOND = 210, 52, 12, 60
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,8 @@ def skill_axis(axis: SkillAxis) -> Markup:
 def skill(d2: float | None, low: float | None, high: float | None, axis: SkillAxis) -> Markup:
     """Dot and whisker; an arrow where a run lies off the scale."""
     middle = _TALL / 2
-    parts = [_line(axis.at(tick), 0, axis.at(tick), _TALL, "grid" if tick else "zero") for tick in axis.ticks()]
+    ticks = [(axis.at(tick), "grid" if tick else "zero") for tick in axis.ticks()]
+    parts = [_line(x, -_BEYOND, x, _TALL + _BEYOND, kind) for x, kind in ticks]  # a taller row cuts them off
     if low is not None and high is not None:
         parts.append(_line(axis.at(low), middle, axis.at(high), middle, "whisker"))
     if d2 is not None and d2 < axis.low:

@@ -22,16 +22,16 @@ from data.posts import Fault, Posts, PostsOptions, open_posts
 from embed.encoder import UnreadableContent
 from embed.images import decode
 from regress.metrics import cross_entropy
-from regress.runs import Entry, Predictions
+from regress.runs import Entry, Predictions, leader
 
 SIDE = 160  # pixels
 QUALITY = 80
 OPINIONS = ("USEFUL", "MISCALIBRATED", "UNPROVEN")  # runs whose predictions say something about a post
 KINDS = {
     "rarest": "the highest rates, after drawing each towards the mean by its trials",
-    "best": "where the first run gains most over predicting the mean",
-    "worst": "where the first run loses most against predicting the mean",
-    "disputed": "where the runs that order posts better than chance are furthest apart",
+    "best predicted": "where the leading run gains most over predicting the mean",
+    "worst predicted": "where the leading run loses most against predicting the mean",
+    "most disputed": "where the runs that order posts better than chance are furthest apart",
 }
 
 
@@ -63,14 +63,14 @@ class Contents:
 def choose_posts(entries: Sequence[Entry], predictions: Predictions, count: int) -> list[Pick]:
     """At most `count` posts, by kind and then by how strongly they are of it; posts of one cluster only once."""
     likely = shrunken_rates(predictions.y, predictions.trials)
-    first = next((i for i, entry in enumerate(entries) if not entry.is_reference), None)
+    first = leader(entries)
     marks = {"rarest": likely}
-    if first is not None:
+    if not entries[first].is_reference:
         gain = cross_entropy(likely, predictions.mean) - cross_entropy(likely, predictions.p[first])
-        marks |= {"best": gain, "worst": -gain}
+        marks |= {"best predicted": gain, "worst predicted": -gain}
     opinions = [i for i, entry in enumerate(entries) if entry.verdict in OPINIONS]
     if len(opinions) > 1:
-        marks["disputed"] = np.ptp(np.sqrt(np.clip(predictions.p[opinions], 0, 1)), axis=0)
+        marks["most disputed"] = np.ptp(np.sqrt(np.clip(predictions.p[opinions], 0, 1)), axis=0)
     return _take(marks, predictions, count)
 
 

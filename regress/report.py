@@ -18,11 +18,11 @@ from regress import figures, wording
 from regress.gallery import KINDS, Content, Contents, Pick
 from regress.inference import COLLAPSED_SHARE, DRAWS, RANK_Z
 from regress.metrics import EPSILON
-from regress.runs import Entry, Predictions
+from regress.runs import Entry, Predictions, leader
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = 9  # in report.css; the mean is grey
-CLOSED = 180  # characters of a text shown before it is opened
+CLOSED = 120  # characters of a text shown before it is opened
 LONGEST = 6000  # characters of a text in the report
 CEILING = 0.6  # no distribution's scale goes beyond this share for the sake of one bar
 
@@ -73,10 +73,11 @@ def render(entries: Sequence[Entry], predictions: Predictions, picks: Sequence[P
         "tallies": wording.tallies(entries),
         "meanings": wording.MEANINGS,
         "views": views,
-        "first": next((view for view in views if not view.entry.is_reference), views[0]),
+        "first": views[leader(entries)],
         "skill_axis": figures.skill_axis(skills),
         "truth_half": wording.middle_half(predictions.y),
         "rates": rates,
+        "rates_end": figures.percent(rates.top),
         "gallery": _gallery(predictions, picks, contents),
         "kinds": KINDS,
         "note": contents.note,

@@ -255,6 +255,13 @@ def _ordered(entries: list[Entry]) -> list[Entry]:
     return sorted(named, key=rank)
 
 
+def leader(entries: Sequence[Entry]) -> int:
+    """The run a comparison is about: the best useful one, else the best that is not the mean, else the first."""
+    models = [i for i, entry in enumerate(entries) if not entry.is_reference]
+    useful = [i for i in models if entries[i].verdict == "USEFUL"]
+    return next(iter([*useful, *models]), 0)
+
+
 def read_predictions(entries: Sequence[Entry]) -> Predictions:
     """Line up the runs' predictions.
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from data.config import as_json
 from regress.fit import Fit
-from regress.runs import Entry
+from regress.runs import Entry, leader
 
 MEANINGS = {
-    "USEFUL": "orders posts better than chance, and its loss is below the mean's beyond chance",
-    "MISCALIBRATED": "orders posts better than chance, but its numbers do worse than the mean's",
-    "UNPROVEN": "orders posts better than chance; whether its numbers beat the mean's, these posts cannot tell",
+    "USEFUL": "orders posts better than chance, and its loss is below the mean’s beyond chance",
+    "MISCALIBRATED": "orders posts better than chance, but its numbers do worse than the mean’s",
+    "UNPROVEN": "orders posts better than chance; whether its numbers beat the mean’s, these posts cannot tell",
     "NO SIGNAL": "its predictions vary, but their order has nothing to do with the truth",
     "COLLAPSED": "predicts practically one number for every post",
 }
@@ -46,27 +46,26 @@ class Tally:
 
 def headline(entries: Sequence[Entry]) -> Headline:
     """Which run is best, and how far it gets, from the leaderboard in order."""
-    models = [entry for entry in entries if not entry.is_reference]
-    useful = [entry for entry in models if entry.verdict == "USEFUL"]
-    if not models:
+    best = entries[leader(entries)]
+    if best.is_reference:
         return Headline("There is nothing to compare with the mean yet.", "Fit a model: python -m regress.fit.", [])
-    if not useful:
-        lead = f"The nearest is {models[0].name} ({_d2(models[0])}): {models[0].why.rstrip('.')}."
+    if best.verdict != "USEFUL":
+        lead = f"The nearest is {best.name} ({_d2(best)}): {best.why.rstrip('.')}."
         return Headline("No run is proven better than predicting the mean.", lead, [])
-    best = useful[0]
     lead = (
         f"It goes {_share(best.scores['d2'])} of the way from predicting the mean to the floor, "
         f"the labels’ own entropy ({_d2(best)})."
     )
-    return Headline(f"{best.name} is really better than predicting the mean.", lead, _notes(best, models, useful))
+    return Headline(f"{best.name} is really better than predicting the mean.", lead, _notes(best, entries))
 
 
-def _notes(best: Entry, models: list[Entry], useful: list[Entry]) -> list[str]:
+def _notes(best: Entry, entries: Sequence[Entry]) -> list[str]:
     notes = []
-    if models[0] is not best:
-        notes.append(f"{models[0].name} has a higher D², but is {models[0].verdict}: {models[0].why.rstrip('.')}.")
+    if entries[0] is not best and not entries[0].is_reference:
+        notes.append(f"{entries[0].name} has a higher D², but is {entries[0].verdict}: {entries[0].why.rstrip('.')}.")
     low = best.scores["d2_low"]
-    near = [e for e in useful[1:] if low is not None and e.scores["d2_high"] is not None and e.scores["d2_high"] >= low]
+    useful = [entry for entry in entries if entry.verdict == "USEFUL" and entry is not best and not entry.is_reference]
+    near = [e for e in useful if low is not None and e.scores["d2_high"] is not None and e.scores["d2_high"] >= low]
     if near:
         whose = f"that of {near[0].name}" if len(near) == 1 else f"those of {len(near)} other useful runs"
         notes.append(f"Its interval overlaps {whose}: their order is not settled.")

@@ -1,6 +1,8 @@
 """The plain file: what others read in it, and that nothing in a hostile or damaged one is followed or believed."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -177,3 +179,44 @@ def test_an_unknown_version_is_refused(cache: Path) -> None:
     with h5py.File(cache, "r+") as file:
         file.attrs.modify("version", 2)
     assert "delete" not in refused(cache, "has layout version 2, this program reads 1")
+
+
+def test_mutated_files_neither_crash_nor_hang_nor_change_unseen() -> None:
+    """300 mutants of a small cache in a process of its own, which a fault in the library would kill."""
+    code = """
+import sys, tempfile, numpy as np
+from pathlib import Path
+from data.config import InputError
+from embed.spaces import SpaceInfo
+from embed.store import open_cache
+from embed.writer import CacheWriter
+
+def content(path):
+    spaces = open_cache(path).spaces
+    if any(True for space in spaces.values() for _ in space.faults()):
+        raise InputError("damaged rows")
+    return [(s.info, s.rows, s.keys.tobytes(), s.embedding.tobytes(), s.failures) for s in spaces.values()]
+
+rng = np.random.default_rng(1)
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "cache.h5"
+    with CacheWriter(path) as writer:
+        writer.open(SpaceInfo("x", "f" * 64, "", {}, 3, "float16", {}))
+        writer.append("x", [bytes([i]) * 32 for i in range(40)], rng.normal(size=(40, 3)))
+        writer.fail("x", b"z" * 32, "bad")
+        writer.checkpoint()
+    data, good, outcomes = path.read_bytes(), content(path), {"refused": 0, "harmless": 0}
+    for _ in range(300):
+        mutant = bytearray(data)
+        for position in rng.integers(0, len(data), rng.integers(1, 8)):
+            mutant[position] = rng.integers(256)
+        path.write_bytes(mutant)
+        try:
+            assert content(path) == good
+            outcomes["harmless"] += 1
+        except InputError:
+            outcomes["refused"] += 1
+print(outcomes["refused"] > 100, sum(outcomes.values()))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert run.stdout == "True 300\n", run.stderr[-2000:]

@@ -6,14 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from oversample.neighbors import nearest
+from oversample import neighbors
+
+
+def nearest(X: np.ndarray, k: int, **settings_: int) -> np.ndarray:
+    """The set of each row's neighbours by row number: the order within a row is no part of the contract."""
+    return np.sort(neighbors.nearest(X, k, **settings_), axis=1)
 
 
 def plain(X: np.ndarray, k: int) -> np.ndarray:
     X = X.astype(np.float64)
     distance = ((X[:, None] - X[None]) ** 2).sum(axis=2)
     np.fill_diagonal(distance, np.inf)
-    return np.argsort(distance, axis=1, kind="stable")[:, : min(k, len(X) - 1)]
+    return np.sort(np.argsort(distance, axis=1, kind="stable")[:, : min(k, len(X) - 1)], axis=1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -27,7 +32,7 @@ def test_equals_plain_float64(dtype: type, k: int) -> None:
 def test_the_block_size_changes_nothing(block: int) -> None:
     X = np.random.default_rng(0).normal(size=(300, 40)).astype(np.float32)
     X[100:180] = X[:80]  # ties
-    np.testing.assert_array_equal(nearest(X, 5, block), nearest(X, 5))
+    np.testing.assert_array_equal(nearest(X, 5, block=block), nearest(X, 5))
 
 
 def test_more_equal_rows_than_candidates_are_ranked_by_number() -> None:

@@ -34,7 +34,8 @@ def test_at_most_as_many_as_asked_for_and_none_twice(compared: Compared, count: 
 
 def test_kinds_have_equal_shares_and_keep_their_order(compared: Compared) -> None:
     kinds = [pick.kind for pick in choose_posts(*compared, 24)]
-    assert kinds == ["rarest"] * 8 + ["best"] * 8 + ["worst"] * 8  # one run with an opinion: nothing is disputed
+    # one run with an opinion: nothing is disputed
+    assert kinds == ["rarest"] * 8 + ["best predicted"] * 8 + ["worst predicted"] * 8
 
 
 def test_the_highest_rate_is_shown_first(compared: Compared) -> None:
@@ -57,7 +58,7 @@ def test_disputed_is_where_two_useful_runs_are_furthest_apart(
     write_run("other", high, name="other", verdict={"name": "USEFUL", "why": "It is."})
     entries, _ = choose([], compared[0][0].run.folder.parent)
     picks = choose_posts(entries, read_predictions(entries), 8)
-    assert next(pick.index for pick in picks if pick.kind == "disputed") == 17
+    assert next(pick.index for pick in picks if pick.kind == "most disputed") == 17
 
 
 def test_only_the_mean_has_no_best_and_worst(write_run: Callable[..., Path]) -> None:
