@@ -43,7 +43,7 @@ class Comparison:
     def __str__(self) -> str:
         best = self.entries[0].scores
         mean = ["predicting the mean", "0.000", "", _fixed(best["log_loss_mean"], 4)]
-        floor = ["floor: the labels' entropy", "1.000", "", _fixed(best["log_loss_floor"], 4)]
+        floor = ["floor: label entropy", "1.000", "", _fixed(best["log_loss_floor"], 4)]
         rows = [_row(entry) for entry in self.entries] + [[*row, *[""] * 5] for row in (mean, floor)]
         return "\n".join([*_aligned([list(HEAD), *rows]), f"report: {self.out}"])
 

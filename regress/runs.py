@@ -5,8 +5,9 @@ is an error that names the difference, since a table of unlike runs looks just a
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,9 +243,6 @@ def _incomparable(first: Entry, other: Entry) -> str:
 
 def _ordered(entries: list[Entry]) -> list[Entry]:
     """Best D² first; where two runs have one name, they go by their folders' names."""
-    from collections import Counter
-    from dataclasses import replace
-
     times = Counter(entry.name for entry in entries)
     named = [replace(entry, name=entry.run.folder.name) if times[entry.name] > 1 else entry for entry in entries]
 
