@@ -1,0 +1,149 @@
+"""The verdict by simulation: what is nothing must never be called something; and what the intervals cover."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from regress.inference import COLLAPSED_SHARE, Interval, bootstrap, verdict
+from regress.metrics import d2
+
+Array = NDArray[np.float64]
+
+
+def world(seed: int, n: int = 600) -> tuple[Array, Array, Array, NDArray[np.int64]]:
+    """Labels, their true means, the constant to beat, clusters of three posts with a common effect."""
+    rng = np.random.default_rng(seed)
+    clusters = np.arange(n) // 3
+    mean = expit(-3 + rng.normal(0, 1, n) + rng.normal(0, 0.5, n // 3 + 1)[clusters])
+    y = rng.binomial(60, mean) / 60
+    return y, mean, np.full(n, y.mean()), clusters
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_noise_is_never_useful(seed: int) -> None:
+    y, mean, constant, clusters = world(seed)
+    rng = np.random.default_rng(seed + 1000)
+    noise = np.clip(rng.normal(y.mean(), y.std(), len(y)), 0.001, 0.9)
+    assert verdict(y, noise, constant, clusters).name in ("NO SIGNAL", "MISCALIBRATED")
+    assert verdict(y, rng.permutation(mean), constant, clusters).name != "USEFUL"
+    faint = y.mean() * np.exp(rng.normal(0, 1e-3, len(y)))
+    assert verdict(y, faint, constant, clusters).name != "USEFUL"
+
+
+@pytest.mark.parametrize("value", [0.0, 0.01, 0.06, 0.5, 1.0])
+def test_an_all_constant_head_has_collapsed(value: float) -> None:
+    y, _, constant, clusters = world(0)
+    found = verdict(y, np.full_like(y, value), constant, clusters)
+    assert found.name == "COLLAPSED"
+    assert "0.0%" in found.why
+
+
+def test_the_mean_itself_has_collapsed_even_as_it_wobbles_from_fold_to_fold() -> None:
+    y, _, _, clusters = world(0)
+    fold = np.arange(len(y)) % 5
+    means = np.array([y[fold != k].mean() for k in range(5)])[fold]
+    assert verdict(y, means, means, clusters).name == "COLLAPSED"
+
+
+def test_shuffled_predictions_have_no_signal_though_their_distribution_is_right() -> None:
+    names = []
+    for seed in range(20):
+        y, mean, constant, clusters = world(seed)
+        names.append(verdict(y, np.random.default_rng(seed).permutation(mean), constant, clusters).name)
+    assert names.count("NO SIGNAL") >= 18  # z ≥ 2.58 by chance in 1 of 200
+
+
+def test_ranks_the_wrong_way_round_have_no_signal() -> None:
+    y, mean, constant, clusters = world(0)
+    assert verdict(y, mean.max() - mean, constant, clusters).name == "NO SIGNAL"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_oracle_is_useful(seed: int) -> None:
+    y, mean, constant, clusters = world(seed)
+    found = verdict(y, mean, constant, clusters)
+    assert found.name == "USEFUL"
+    assert "\n" not in found.why
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_good_ranking_at_the_wrong_level_is_miscalibrated(seed: int) -> None:
+    y, mean, constant, clusters = world(seed)
+    assert verdict(y, expit(logit(mean) + 2.5), constant, clusters).name == "MISCALIBRATED"
+
+
+def test_between_the_two_nothing_is_proven() -> None:
+    y, mean, constant, clusters = world(0)
+    low, high = 0.0, 2.5
+    for _ in range(20):  # the shift at which the oracle's gain is used up
+        shift = (low + high) / 2
+        low, high = (shift, high) if d2(y, expit(logit(mean) + shift), constant) > 0 else (low, shift)
+    found = verdict(y, expit(logit(mean) + low), constant, clusters)
+    assert found.name == "UNPROVEN"
+    assert "-0.0" in found.why
+    assert "+0.0" in found.why
+
+
+def test_the_share_that_separates_collapse_from_no_signal() -> None:
+    y, _, constant, clusters = world(3)
+    noise = np.random.default_rng(1).normal(size=len(y))
+    noise *= np.std(y) / np.std(noise)
+    for share, name in ((0.9 * COLLAPSED_SHARE, "COLLAPSED"), (1.1 * COLLAPSED_SHARE, "NO SIGNAL")):
+        assert verdict(y, y.mean() + share * noise, constant, clusters).name == name
+
+
+def test_the_interval_holds_the_estimate() -> None:
+    y, mean, constant, clusters = world(1)
+    interval = bootstrap(y, 0.8 * mean + 0.01, constant, clusters)
+    assert interval.d2_low < d2(y, 0.8 * mean + 0.01, constant) < interval.d2_high
+    assert interval.excess_low < interval.excess_high < 0
+
+
+def test_the_mean_against_itself_has_an_interval_of_zero() -> None:
+    y, _, constant, clusters = world(2)
+    assert bootstrap(y, constant, constant, clusters) == Interval(0, 0, 0, 0)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    y, mean, constant, clusters = world(3)
+    assert bootstrap(y, mean, constant, clusters, seed=4) == bootstrap(y, mean, constant, clusters, seed=4)
+    assert bootstrap(y, mean, constant, clusters, seed=4) != bootstrap(y, mean, constant, clusters, seed=5)
+
+
+def test_only_who_is_together_matters_not_what_clusters_are_called() -> None:
+    y, mean, constant, clusters = world(4)
+    assert bootstrap(y, mean, constant, clusters) == bootstrap(y, mean, constant, 7 * clusters + 1000)
+
+
+def test_copies_of_a_post_add_no_certainty() -> None:
+    y, mean, constant, _ = world(5, n=200)
+    alone = np.arange(200)
+    once = bootstrap(y, mean, constant, alone)
+    y, mean, constant = (np.repeat(values, 4) for values in (y, mean, constant))
+    copied = bootstrap(y, mean, constant, np.repeat(alone, 4))
+    fooled = bootstrap(y, mean, constant, np.arange(800))
+    width = once.d2_high - once.d2_low
+    assert copied.d2_high - copied.d2_low == pytest.approx(width, rel=1e-6)
+    assert fooled.d2_high - fooled.d2_low < 0.7 * width
+
+
+def test_intervals_cover_about_as_often_as_they_say() -> None:
+    """The excess loss of a fixed prediction against a fixed constant, whose expectation 100,000 posts give."""
+    rng = np.random.default_rng(0)
+
+    def draw(groups: int) -> tuple[Array, Array, NDArray[np.int64]]:
+        clusters = np.repeat(np.arange(groups), 3)
+        mean = expit(-3 + rng.normal(0, 1, 3 * groups) + rng.normal(0, 0.7, groups)[clusters])
+        return rng.binomial(60, mean) / 60, 0.6 * mean + 0.02, clusters
+
+    def loss(y: Array, p: Array) -> Array:
+        return -y * np.log(p) - (1 - y) * np.log(1 - p)
+
+    y, p, _ = draw(35_000)
+    truth, inside, draws = float(np.mean(loss(y, p) - loss(y, np.full_like(y, 0.07)))), 0, 100
+    for seed in range(draws):
+        y, p, clusters = draw(120)
+        interval = bootstrap(y, p, np.full_like(y, 0.07), clusters, seed=seed)
+        inside += interval.excess_low <= truth <= interval.excess_high
+    assert 0.86 <= inside / draws <= 1
