@@ -96,7 +96,7 @@ def shrunken_rates(y: NDArray[np.float64], trials: NDArray[np.float64]) -> NDArr
     mean = float(y.mean())
     noise = mean * (1 - mean)
     spread = max(float(y.var()) - float(np.mean(noise / trials)), noise * 1e-6)
-    strength = max(noise / spread - 1, 0.0) if noise else 0.0
+    strength = max(noise / spread - 1, 0.0) if spread > 0 else 0.0  # 0 also where a tiny noise underflows
     rates: NDArray[np.float64] = (y * trials + strength * mean) / (trials + strength)
     return rates
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -74,6 +74,7 @@ def test_luck_of_few_trials_is_drawn_towards_the_mean() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 1000)), min_size=1, max_size=30))
+@example([(5e-324, 1)])
 def test_shrunken_rates_lie_between_the_rate_and_the_mean(pairs: list[tuple[float, int]]) -> None:
     y, trials = np.array(pairs, dtype=np.float64).T
     rates = shrunken_rates(y, trials)
