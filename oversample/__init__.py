@@ -2,8 +2,9 @@
 
 from oversample.base import RegressionSampler
 from oversample.random import RandomOversampler
+from oversample.relevance import fit_relevance
 from oversample.smoter import SMOTER
 
 SAMPLERS: dict[str, type[RegressionSampler]] = {"random": RandomOversampler, "smoter": SMOTER}
 
-__all__ = ["SAMPLERS", "SMOTER", "RandomOversampler", "RegressionSampler"]
+__all__ = ["SAMPLERS", "SMOTER", "RandomOversampler", "RegressionSampler", "fit_relevance"]

@@ -1,22 +1,13 @@
 """Random oversampling: repeat rare rows as they are. The baseline that a cleverer sampler has to beat."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from oversample.base import RegressionSampler
+from oversample.base import Draw, Floats, RegressionSampler
+from oversample.strategy import Rows
 
 
 class RandomOversampler(RegressionSampler):
-    """Draw rare rows with replacement, uniformly within their bump."""
+    """Draw rare rows with replacement, uniformly within their bump; `RegressionSampler` describes the settings."""
 
-    def _draw(
-        self,
-        X: NDArray[Any],  # noqa: ARG002 - the base's signature
-        bump: NDArray[np.int64],
-        count: int,
-        rng: np.random.RandomState,
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        rows = bump[rng.randint(len(bump), size=count)]
-        return rows, rows, np.zeros(count)
+    def _draw(self, X: Floats, y: Floats, rows: Rows, count: int, rng: np.random.Generator) -> Draw:  # noqa: ARG002
+        return Draw.copies(rng.choice(rows, size=count))

@@ -1,7 +1,7 @@
 """Relevance: how rare a target value is, from 0 (normal) to 1 (as rare as it gets), after Ribeiro and Torgo.
 
 "extremes" is the field's box plot. With 75 % zeros or more it degenerates (median and whiskers are 0), so "hurdle"
-takes atoms out first (one value that holds a tenth of the data gets 0) and fits the box plot on the rest: the rare
+takes atoms out first (a value that holds a tenth of the data gets 0) and fits the box plot on the rest: the rare
 share of the positives then stays near 16 % from 30 to 97 % zeros.
 """
 
@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 Relevance = Callable[[Array], Array]
 WHISKER = 1.5
 ATOM_SHARE = 0.1
+ATOM_ROWS = 5  # of a dozen targets two are equal by chance
 BOX_ROWS = 5
 
 
@@ -51,9 +52,9 @@ def _control(points: object) -> Array:
 
 
 def atoms(y: Array) -> Array:
-    """Values that hold at least a tenth of the targets each."""
+    """Values that hold at least a tenth of the targets each, and five of them."""
     values, counts = np.unique(y, return_counts=True)
-    return np.asarray(values[(counts >= ATOM_SHARE * len(y)) & (counts > 1)])
+    return np.asarray(values[counts >= max(ATOM_SHARE * len(y), ATOM_ROWS)])
 
 
 def hurdle(y: Array) -> Relevance:

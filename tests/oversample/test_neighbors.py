@@ -1,17 +1,14 @@
 """Nearest neighbours: the answer of plain float64, whatever the block, the scale or the ties."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from oversample import neighbors
-
-
-def nearest(X: np.ndarray, k: int, **settings_: int) -> np.ndarray:
-    """The set of each row's neighbours by row number: the order within a row is no part of the contract."""
-    return np.sort(neighbors.nearest(X, k, **settings_), axis=1)
+from oversample.neighbors import _Search, nearest
 
 
 def plain(X: np.ndarray, k: int) -> np.ndarray:
@@ -35,6 +32,82 @@ def test_the_block_size_changes_nothing(block: int) -> None:
     np.testing.assert_array_equal(nearest(X, 5, block=block), nearest(X, 5))
 
 
+@pytest.mark.parametrize("pending", [0, 500, 20_000])
+def test_dropping_candidates_on_the_way_changes_nothing(pending: int) -> None:
+    X = np.random.default_rng(0).integers(0, 3, size=(400, 5)).astype(np.float32)  # a tie everywhere
+    np.testing.assert_array_equal(nearest(X, 5, block=64, pending=pending), plain(X, 5))
+
+
+def hard(kind: str, n: int = 260) -> np.ndarray:
+    rng = np.random.default_rng(11)
+    return {
+        "one outlier": np.append(rng.normal(size=(n, 6)), np.full((1, 6), 1e9), axis=0),
+        "heavy tails": rng.standard_cauchy(size=(n, 6)) ** 3,
+        "tight clusters far apart": rng.integers(0, 4, size=(n, 1)) * 1e3 + 1e-3 * rng.normal(size=(n, 6)),
+        "far from the origin": 1e6 + rng.normal(size=(n, 6)),
+        "one column": rng.normal(size=(n, 1)),
+        "columns of unlike scale": rng.normal(size=(n, 6)) * 10.0 ** np.arange(-9, 9, 3),
+        "duplicates": np.repeat(rng.normal(size=(n // 20, 6)), 20, axis=0),
+        "one bit": rng.integers(0, 2, size=(n, 12)).astype(float),
+    }[kind]
+
+
+HARD = [
+    "one outlier",
+    "heavy tails",
+    "tight clusters far apart",
+    "far from the origin",
+    "one column",
+    "columns of unlike scale",
+    "duplicates",
+    "one bit",
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", HARD)
+def test_hard_data(kind: str, dtype: type) -> None:
+    X = hard(kind).astype(dtype)
+    expected = plain(X, 5)
+    for block in (48, 131, 1024):
+        np.testing.assert_array_equal(nearest(X, 5, block=block), expected)
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_every_distance_lies_within_its_bounds(kind: str) -> None:
+    X = hard(kind)
+    search = _Search(X, k=len(X))  # as many neighbours as there are rows: no limit, so every pair is kept
+    search.scan(slice(0, len(X)), slice(0, len(X)), pending=len(X) ** 2)
+    i, j, low = search.pairs[0]
+    assert len(i) == len(X) * (len(X) - 1)
+    exact = (((X[i] - X[j]) * search.scale) ** 2).sum(axis=1)
+    assert (low <= exact).all()
+    assert (exact <= low + search.margin[i] + search.margin[j]).all()
+
+
+def test_embeddings_need_few_distances_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+    original = _Search._measure
+
+    def counted(self: _Search, i: np.ndarray, j: np.ndarray, low: np.ndarray) -> np.ndarray:
+        measured.append(len(i))
+        return original(self, i, j, low)
+
+    monkeypatch.setattr(_Search, "_measure", counted)
+    nearest(np.random.default_rng(0).normal(size=(1500, 384)).astype(np.float32), 5)
+    assert sum(measured) < 0.002 * 1500**2
+
+
+def test_memory_does_not_grow_with_the_number_of_ties() -> None:
+    X = np.zeros((2000, 2), dtype=np.float32)
+    tracemalloc.start()
+    near = nearest(X, 5, block=128, pending=50_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(near[-1], np.arange(5))
+    assert peak < 20e6  # all pairs would be 80 MB
+
+
 def test_more_equal_rows_than_candidates_are_ranked_by_number() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 24)).astype(np.float32)
@@ -53,10 +126,15 @@ def test_differences_too_small_for_float32_are_seen() -> None:
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e6])
-@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("scale", [1e-290, 1e-30, 1.0, 1e30, 1e290])
 def test_shift_and_scale(shift: float, scale: float) -> None:
     X = np.random.default_rng(5).normal(size=(80, 6))
     np.testing.assert_array_equal(nearest((X + shift) * scale, 3), plain(X + shift, 3))
+
+
+def test_the_smallest_numbers_of_float32() -> None:
+    X = np.random.default_rng(5).integers(0, 99, size=(80, 3)).astype(np.float32)
+    np.testing.assert_array_equal(nearest(X * np.float32(1e-45), 3), plain(X, 3))
 
 
 def test_too_few_rows() -> None:

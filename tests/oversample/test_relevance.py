@@ -114,6 +114,12 @@ def test_extremes_by_hand() -> None:
     assert phi(np.array([5.5 + s * 3.5]))[0] == pytest.approx(s * s * (3 - 2 * s))
 
 
+@pytest.mark.parametrize(("largest", "rare"), [(15.5, False), (15.6, True)])
+def test_beyond_one_and_a_half_boxes_is_an_outlier(largest: float, rare: bool) -> None:
+    y = np.array([*range(1, 10), largest])
+    assert (fit_relevance("extremes", y)(y).max() == 1) == rare
+
+
 def test_extremes_mirror_with_the_target() -> None:
     y = np.random.default_rng(0).gamma(1.0, size=501)
     np.testing.assert_allclose(fit_relevance("extremes", y)(y), fit_relevance("extremes", -y)(-y), atol=1e-9)
@@ -157,7 +163,7 @@ def test_the_box_plot_alone_degenerates() -> None:
 
 def test_atoms_hold_a_tenth_and_are_repeated() -> None:
     np.testing.assert_array_equal(atoms(np.array([0.0] * 10 + [1.0] * 9 + list(range(2, 83)))), [0])
-    assert len(atoms(np.arange(5.0))) == 0  # each holds a fifth, none twice
+    assert len(atoms(np.array([*range(12), 3.0, 3.0]))) == 0  # a fifth of them, but three rows may be equal by chance
 
 
 def test_auto_is_extremes_without_an_atom() -> None:

@@ -1,0 +1,93 @@
+"""Targets that break other packages: each has a result, or one clear line."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oversample import SAMPLERS
+
+RNG = np.random.default_rng(0)
+BETA = RNG.beta(0.7, 20, 400)
+IDLE = {  # target → nothing is rare
+    "constant": np.full(60, 0.3),
+    "two values": np.repeat([0.0, 1.0], 30),
+    "uniform": np.linspace(0, 1, 60),
+    "one row": np.array([3.0]),
+    "two rows": np.array([0.0, 3.0]),
+    "five ratings": np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], 12),
+}
+SAMPLED = {  # target → the rows that are rare
+    "all zero but one": (np.array([0.0] * 59 + [1.0]), 1),
+    "97 % zeros": (np.concatenate([np.zeros(13_000), BETA]), None),
+    "all ones but three": (np.array([1.0] * 57 + [0.2, 0.3, 0.4]), 3),
+    "two atoms and a tail": (np.concatenate([np.zeros(100), np.ones(100), [0.4, 0.5, 0.6, 9.0]]), None),
+    "one outlier": (np.append(np.linspace(0, 1, 60), 50.0), None),
+    "both tails": (np.concatenate([np.linspace(0, 1, 60), [-50.0, -40, 40, 50]]), None),
+    "negative": (-1 - RNG.gamma(0.7, size=200), None),
+    "tiny": (np.where(RNG.random(300) < 0.7, 0.0, BETA[:300] * 1e-300), None),
+    "huge": (BETA * 1e300, None),
+    "rare ratings": (np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], [2, 2, 30, 60, 40]), 4),
+}
+every = pytest.mark.parametrize("Sampler", SAMPLERS.values(), ids=SAMPLERS)
+
+
+def features(y: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(len(y), 3)).astype(np.float32)
+
+
+@every
+@pytest.mark.parametrize("y", IDLE.values(), ids=IDLE)
+def test_nothing_rare_comes_back_as_it_is_with_a_warning(Sampler: Any, y: np.ndarray) -> None:
+    X = features(y)
+    with pytest.warns(UserWarning, match="no row is rare at threshold 0.5: nothing was sampled"):
+        X_new, y_new = Sampler(random_state=0).fit_resample(X, y)
+    assert (X_new.tobytes(), y_new.tobytes()) == (X.tobytes(), y.tobytes())
+
+
+@every
+@pytest.mark.parametrize(("y", "rare"), SAMPLED.values(), ids=SAMPLED)
+def test_rare_rows_become_more(Sampler: Any, y: np.ndarray, rare: int | None) -> None:
+    X = features(y)
+    sampler = Sampler(random_state=0, target_bounds=(y.min(), y.max()))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*fewer than k_neighbors")
+        X_new, y_new = sampler.fit_resample(X, y)
+    assert sampler.rare_.any()
+    assert not sampler.rare_.all()
+    assert rare in (None, sampler.rare_.sum())
+    assert len(y_new) > len(y)
+    assert sampler.rare_[sampler.sample_indices_[len(y) :]].all()
+    assert np.isfinite(X_new).all()
+    assert np.isfinite(y_new).all()
+    assert (y_new[: len(y)].tobytes(), X_new[: len(y)].tobytes()) == (y.tobytes(), X.tobytes())
+    low, high = y[sampler.parents_].min(axis=1), y[sampler.parents_].max(axis=1)
+    assert ((y_new >= low) & (y_new <= high)).all()
+
+
+@every
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array([0.0, np.nan, 1.0]), "y contains NaN"),
+        (np.array([0.0, np.inf, 1.0]), "y contains infinity"),
+        (np.array([]), r"Found array with 0 sample\(s\)"),
+        (np.zeros((3, 2)), "1d array"),
+        (np.array(["a", "b", "c"]), "could not convert string to float"),
+        (np.zeros(4), "inconsistent numbers of samples"),
+    ],
+    ids=["NaN", "infinite", "empty", "two columns", "words", "another length"],
+)
+def test_what_cannot_be_a_target_is_refused(Sampler: Any, y: np.ndarray, message: str) -> None:
+    X = np.zeros((0 if len(y) == 0 else 3, 2))
+    with pytest.raises(ValueError, match=message):
+        Sampler().fit_resample(X, y)
+
+
+@every
+def test_equal_features_everywhere(Sampler: Any) -> None:
+    X, y = np.ones((400, 3), dtype=np.float32), np.where(np.arange(400) < 200, 0.0, BETA)
+    X_new, y_new = Sampler(random_state=0).fit_resample(X, y)
+    assert (X_new == 1).all()
+    assert len(y_new) > 400
