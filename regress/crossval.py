@@ -53,7 +53,7 @@ class CrossValidation:
 
     features: Features
     y: NDArray[np.float64]  # (n,) rates
-    groups: NDArray[np.int64]  # (n,) what an inner split must not tear apart
+    groups: NDArray[np.int64]  # (n,) what an inner split must not tear apart: posts of one group or picture
     folds: Folds
     _shared: dict[type, object] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class CrossValidation:
         groups, sizes = np.unique(self.groups[rows], return_counts=True)
         order = np.random.default_rng(seed).permutation(len(groups))
         before = np.cumsum(sizes[order]) - sizes[order]
-        chosen = groups[order[before < VALIDATION_SHARE * len(rows)]]
+        chosen = groups[order[:-1][before[:-1] < VALIDATION_SHARE * len(rows)]]  # one group always stays to train on
         return np.isin(self.groups[rows], chosen)
 
 

@@ -43,8 +43,9 @@ class Experiment:
     target: Target
     features: list[Features]
     losses: list[Loss]
-    groups: NDArray[np.int64]  # (n,) --group, else every post alone
-    clusters: NDArray[np.int64]  # (n,) what the bootstrap draws whole: groups, else posts with one picture or text
+    clusters: NDArray[
+        np.int64
+    ]  # (n,) what no inner split tears apart and the bootstrap draws whole: groups, else posts with one picture or text
     folds: Folds
     notes: list[str] = field(default_factory=list)
     _validations: dict[str, CrossValidation] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Experiment:
         """Cross-validate, score, refit on all posts and write the run's folder."""
         if features.name not in self._validations:
             self._validations.clear()  # one feature matrix and its bins in memory at a time
-            self._validations[features.name] = CrossValidation(features, self.target.y, self.groups, self.folds)
+            self._validations[features.name] = CrossValidation(features, self.target.y, self.clusters, self.folds)
         outcome = self._validations[features.name].run(setup)
         manifest = self._manifest(setup, features, outcome)
         identity = {
@@ -153,7 +154,6 @@ def prepare(config: "Fit") -> Experiment:
     table_argument = config.posts.as_posix() if config.posts else ""
     features, notes = read_features(config.cache, keys, config.features, table_argument)
     contents = np.stack([keys[kind].identities() for kind in KINDS], axis=1)
-    own = np.arange(len(target.y), dtype=np.int64)
     folds = make_folds(target.y, groups, contents, n_folds=config.folds, seed=config.seed)
     if folds.purged:
         notes.append(
@@ -166,7 +166,6 @@ def prepare(config: "Fit") -> Experiment:
         target=target,
         features=features,
         losses=losses,
-        groups=own if groups is None else groups,
         clusters=_clusters(contents) if groups is None else groups,
         folds=folds,
         notes=[*_left_out(posts, target), *notes],

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from regress.losses import Loss
+from regress.metrics import clip
 from regress.models import Training
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ class MLP:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.squared_ = loss.squared
         start = float(training.y[~training.held].mean())
+        rate = float(clip(np.array([start]))[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net_ = network(training.X.shape[1]).to(device)
             with torch.no_grad():  # begin at the mean, so that the first steps are not spent on the level
-                level = start if loss.squared else float(np.log(start / (1 - start)))
+                level = start if loss.squared else float(np.log(rate / (1 - rate)))
                 torch.nn.init.constant_(self.net_[-1].get_parameter("bias"), level)
                 torch.nn.init.zeros_(self.net_[-1].get_parameter("weight"))
             self.history_ = _train(self.net_, training, loss, device)
@@ -98,7 +100,8 @@ def _train(net: "torch.nn.Sequential", training: Training, loss: Loss, device: s
         return torch.from_numpy(np.ascontiguousarray(values[part], dtype=np.float32)).to(device)
 
     X, y, w = (tensor(values, ~training.held) for values in (training.X, training.y, training.weight))
-    Xh, yh, wh = (tensor(values, training.held) for values in (training.X, training.y, training.weight))
+    held = training.held if training.held.any() else ~training.held  # nothing held out: watch the training loss
+    Xh, yh, wh = (tensor(values, held) for values in (training.X, training.y, training.weight))
     optimizer = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     best, best_epoch, best_state, history = np.inf, 0, net.state_dict(), list[float]()
     for epoch in range(EPOCHS):

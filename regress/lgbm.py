@@ -56,13 +56,12 @@ class LightGBM:
             raise InputError(f"loss {loss.name} needs targets from 0 to 1, found {y.min():g} … {y.max():g}: use mse")
         parameters = {**PARAMETERS, "objective": "regression" if loss.squared else "cross_entropy", "seed": seed}
         part, held = np.flatnonzero(~training.held), np.flatnonzero(training.held)
-        sets = {"train": _dataset(training, part, shared), "held": _dataset(training, held, shared)}
         stop: list[Callable[..., Any]] = [lightgbm.early_stopping(PATIENCE, verbose=False)] if len(held) else []
         self.booster_ = lightgbm.train(
             parameters,
-            sets["train"],
+            _dataset(training, part, shared),
             num_boost_round=TREES,
-            valid_sets=[sets["held"]] if len(held) else [],
+            valid_sets=[_dataset(training, held, shared)] if len(held) else [],
             callbacks=stop,
         )
 

@@ -31,6 +31,8 @@ class Loss:
         name, colon, value = text.partition(":")
         if text in ("mse", "bce"):
             return cls(text, squared=text == "mse")
+        if colon and name in ("mse", "bce"):
+            raise InputError(f"loss {text!r}: {name} takes no weight, write {name}, or wbce:3 for one")
         if name != "wbce":
             raise InputError(unknown(name, KNOWN, "loss").replace("known losss", "known losses"))
         try:

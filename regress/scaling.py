@@ -14,7 +14,7 @@ class Scaler:
 
     mean: NDArray[np.float32]  # (d,)
     scale: NDArray[np.float32]  # (d,); 0 for a constant column, which then stays 0
-    indicators: NDArray[np.int64]  # first column of each block that was absent in some but not all training rows
+    indicators: NDArray[np.int64]  # (k, 2) first column and end of each block absent in some, not all, training rows
 
     @classmethod
     def fit(cls, X: Matrix, slices: tuple[slice, ...]) -> "Scaler":
@@ -30,21 +30,26 @@ class Scaler:
             varying = deviation > 1e-7 * np.maximum(1.0, np.abs(mean[block]))
             scale[block] = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varying)
             if not present.all():
-                indicators.append(block.start)
-        return cls(mean.astype(np.float32), scale.astype(np.float32), np.array(indicators, dtype=np.int64))
+                indicators.append((block.start, block.stop))
+        return cls(
+            mean.astype(np.float32), scale.astype(np.float32), np.array(indicators, dtype=np.int64).reshape(-1, 2)
+        )
 
     def transform(self, X: Matrix) -> Matrix:
         """float32 (n, d) → float32 (n, d + indicators)."""
-        absent = np.isnan(X[:, self.indicators]).astype(np.float32)
+        absent = np.isnan(X[:, self.indicators[:, 0]]).astype(np.float32)
         scaled = (X - self.mean) * self.scale
         np.nan_to_num(scaled, copy=False, nan=0.0)
         return np.concatenate([scaled, absent], axis=1, dtype=np.float32)
 
     def inverse(self, scaled: Matrix) -> Matrix:
-        """Back to the units of X, without the indicators; an absent block comes back as its training mean."""
+        """Back to the units of X, without the indicators; a block more absent than not comes back as NaN."""
         d = len(self.mean)
         deviation = np.divide(1.0, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
-        return np.asarray(scaled[:, :d] * deviation + self.mean, dtype=np.float32)
+        values = np.asarray(scaled[:, :d] * deviation + self.mean, dtype=np.float32)
+        for column, (start, stop) in enumerate(self.indicators, start=d):
+            values[scaled[:, column] > 0.5, start:stop] = np.nan
+        return values
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         return {"mean": self.mean, "scale": self.scale, "indicators": self.indicators}
