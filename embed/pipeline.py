@@ -184,7 +184,7 @@ def embed_posts(posts: Posts, slots: list[Slot], seconds: Seconds) -> dict[Kind,
                     collect(QUEUE)
                 bar.update(len(batch.ids))
             collect(0)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: do not leave decode threads working for nobody; raised again below
             pool.shutdown(cancel_futures=True)
             raise
     for slot in slots:
