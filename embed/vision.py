@@ -12,12 +12,12 @@ import numpy as np
 import timm
 import timm.data
 import torch
-from PIL import Image
 
 from data.config import InputError
 from embed import hub, packaged
 from embed.encoder import Spec, pick_device
-from embed.images import DECODE_MODE, Picture
+from embed.images import Picture
+from embed.transforms import Transform
 from embed.weights import first_line, load_strictly, read_state, state_digest
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _data: Any = timm.data  # untyped
 SIZE = (3, 224, 224)
 ROWS = {"cpu": 16, "cuda": 64}
-MAX_ASPECT = 16  # a strip of 1 × 60,000 pixels, its short side enlarged to 256, would take 11 GB
 
 
 class TimmEncoder:
@@ -40,15 +39,16 @@ class TimmEncoder:
         self._device = pick_device(request.device)
         model = _load(request).eval()
         config: dict[str, Any] = _data.resolve_data_config({"input_size": _input_size(model)}, model=model)
-        self._transform = _data.create_transform(**config, is_training=False)
+        self._transform = Transform(config)
         self._shape: tuple[int, int, int] = config["input_size"]
+        self._mean, self._std = (torch.tensor(config[name])[:, None, None] for name in ("mean", "std"))
         self.dim = int(model.head_hidden_size)
         self.spec = Spec(
             kind="image",
             family="timm",
             name=request.name,
             weights=state_digest(model.state_dict()),
-            preprocessing={"decode": DECODE_MODE, "max_aspect": MAX_ASPECT, **config},
+            preprocessing=self._transform.describe(),
             compute_dtype="float16" if self._device == "cuda" else "float32",
             storage_dtype=request.storage_dtype,
         )
@@ -56,8 +56,7 @@ class TimmEncoder:
 
     def prepare(self, content: Picture) -> torch.Tensor:
         """Resize, crop and normalise as the model was trained: float32 (3, height, width)."""
-        tensor: torch.Tensor = self._transform(_middle(content.image))
-        return tensor
+        return (self._transform(content) / 255 - self._mean) / self._std
 
     def bucket(self, _prepared: torch.Tensor) -> int:
         return 0
@@ -123,16 +122,6 @@ def _input_size(model: Any) -> tuple[int, int, int]:
     except (AssertionError, RuntimeError):  # a few, such as halonet26t, do not declare it and fail
         return own
     return SIZE
-
-
-def _middle(image: Image.Image) -> Image.Image:
-    """An extremely long picture's middle: the centre crop sees no more of it, and resizing all of it may take GB."""
-    width, height = image.size
-    limit = MAX_ASPECT * min(width, height)
-    if max(width, height) <= limit:
-        return image
-    left, top = max(0, width - limit) // 2, max(0, height - limit) // 2
-    return image.crop((left, top, left + min(width, limit), top + min(height, limit)))
 
 
 def _unknown(name: str) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from data.text import CLEANING_VERSION
 from embed.images import DECODE_MODE, Picture
@@ -28,8 +27,8 @@ def of(text: str) -> dict[str, float]:
 
 def test_a_picture_s_numbers() -> None:
     encoder = statistics("image")
-    wide = encoder.prepare(Picture(Image.new("RGB", (300, 200)), 70_001))
-    tall = encoder.prepare(Picture(Image.new("RGB", (1, 4)), 16_777_217))
+    wide = encoder.prepare(Picture(np.zeros((200, 300, 3), np.uint8), 70_001))
+    tall = encoder.prepare(Picture(np.zeros((4, 1, 3), np.uint8), 16_777_217))
     rows = encoder.encode([wide, tall])
     assert rows.dtype == np.float32
     assert encoder.dim == len(FEATURE_NAMES["image"]) == 4

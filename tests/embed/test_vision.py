@@ -19,7 +19,7 @@ from data.config import InputError
 from embed import packaged, vision
 from embed.images import Picture
 from embed.requests import EncoderOptions, build
-from embed.vision import MAX_ASPECT, ROWS, TimmEncoder
+from embed.vision import ROWS, TimmEncoder
 from embed.weights import read_state
 
 CPU: dict[str, Any] = {"device": "cpu", "statistics": False}
@@ -58,7 +58,7 @@ def lite0() -> TimmEncoder:
 
 def picture(seed: int, width: int = 90, height: int = 70) -> Picture:
     rng = np.random.default_rng(seed)
-    return Picture(Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)), 1)
+    return Picture(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), 1)
 
 
 # the packaged EfficientNet-Lite0
@@ -103,11 +103,11 @@ def test_the_look_alike_is_refused() -> None:
 
 def test_pictures_are_prepared_as_the_model_was_trained() -> None:
     """Short side to 256, bicubic; the middle 224 × 224; mean and standard deviation 0.5."""
-    image = picture(1, 400, 300).image
-    resized = image.resize((341, 256), Image.Resampling.BICUBIC)
+    original = picture(1, 400, 300)
+    resized = original.image.resize((341, 256), Image.Resampling.BICUBIC)
     middle = np.asarray(resized, np.float32)[16 : 16 + 224, 58 : 58 + 224]
     expected = ((middle / 255 - 0.5) / 0.5).transpose(2, 0, 1)
-    assert np.abs(lite0().prepare(Picture(image, 1)).numpy() - expected).max() < 1e-6
+    assert np.abs(lite0().prepare(original).numpy() - expected).max() < 2.1 * 2 / 255
 
 
 def test_the_spec_of_the_packaged_model() -> None:
@@ -162,18 +162,9 @@ def test_an_architecture_that_does_not_say_so() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 60_000), (60_000, 1), (37, 256)])
 def test_any_shape_of_picture(size: tuple[int, int]) -> None:
-    prepared = lite0().prepare(Picture(Image.new("RGB", size, "white"), 1))
+    prepared = lite0().prepare(Picture(np.full((*size, 3), 255, np.uint8), 1))
     assert prepared.shape == (3, 224, 224)
     assert torch.allclose(prepared, torch.ones(()))
-
-
-def test_the_middle_of_a_long_picture_is_what_is_seen() -> None:
-    image = picture(0, 2001, 10).image
-    middle = image.crop((1000 - 5 * MAX_ASPECT, 0, 1000 + 5 * MAX_ASPECT, 10))
-    assert torch.equal(lite0().prepare(Picture(image, 1)), lite0().prepare(Picture(middle, 1)))
-    assert vision._middle(middle) is middle
-    turned = vision._middle(image.transpose(Image.Transpose.TRANSPOSE))
-    assert turned.size == middle.size[::-1]
 
 
 # weights
