@@ -20,6 +20,7 @@ Kind = Literal["image", "text"]
 Family = Literal["timm", "transformers", "statistics"]
 Dtype = Literal["float16", "float32"]
 Device = Literal["auto", "cpu", "cuda"]
+Backend = Literal["eager", "channels_last", "openvino", "onnxruntime"]
 
 
 class UnreadableContent(Exception):  # noqa: N818 — a state of a content, not a fault of the program
@@ -50,7 +51,8 @@ class Spec:
     text_cleaning: int = 0  # data.text.CLEANING_VERSION; 0 for pictures
     compute_dtype: Dtype
     storage_dtype: Dtype
-    backend: Literal["eager"] = "eager"
+    backend: Backend = "eager"
+    views: int = 0  # augmented copies of a picture, their vectors side by side; 0 for the picture itself
 
     @property
     def key(self) -> str:
@@ -63,7 +65,7 @@ class Spec:
 
 
 class Encoder(Protocol):
-    """Contents → vectors. `prepare` runs in decode threads, `encode` in the main one."""
+    """Contents → vectors. `prepare` runs in decode threads, `encode` in up to `parallel` others at once."""
 
     @property
     def spec(self) -> Spec: ...
@@ -71,7 +73,16 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int: ...
 
-    def prepare(self, content: Any, /) -> Any:
+    @property
+    def parallel(self) -> int: ...
+
+    @property
+    def window(self) -> int: ...  # contents to collect before the longest are encoded first; 0: none
+
+    @property
+    def race(self) -> dict[str, float | str]: ...  # the other backends, see embed.backends.Choice
+
+    def prepare(self, content: Any, key: bytes, /) -> Any:
         """A decoded `Picture`, or a cleaned text that is not empty, by `spec.kind` → what `encode` takes.
 
         Raises:

@@ -6,7 +6,7 @@ the minutes or hours of the first.
 
 import sys
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from data.posts import PostsOptions, open_posts
 from embed.requests import EncoderOptions, build
 
 if TYPE_CHECKING:
-    from embed.pipeline import Seconds, Slot
+    from embed.slot import Seconds, Slot
 
 DEFAULT_CACHE = Path("cache.h5")
 
@@ -41,6 +41,8 @@ class EncoderCounts:
     failed: int
     reasons: dict[str, int]
     first: dict[str, str]  # reason → id of the first post it happened to
+    backend: str = ""  # "" where no model was loaded
+    race: dict[str, float | str] = field(default_factory=dict)  # forward passes a second of each backend
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Extracted:
             "embedded": self._sum("embedded"),
             "cached": self._sum("cached"),
             "failed": self._sum("failed"),
-            "seconds": {name: round(value, 3) for name, value in asdict(self.seconds).items()},
+            "seconds": self.seconds.to_json(),
             "cache": self.cache.as_posix(),
             "encoders": {label: asdict(counts) for label, counts in self.encoders.items()},
             "unread": self.unread,
@@ -76,12 +78,16 @@ class Extracted:
         lines += [f"no {kind}: {_reasons(reasons)}" for kind, reasons in self.unread.items() if reasons]
         for label, c in self.encoders.items():
             lines += [f"{label}: {n:,} × {why} (first: post {c.first[why]!r})" for why, n in c.reasons.items()]
-        s = self.seconds
-        lines.append(
-            f"{self.posts:,} posts in {s.total:.1f} s: read {s.read:.1f}, load {s.load:.1f}, "
-            f"decode {s.decode:.1f} (in threads), encode {s.encode:.1f}, write {s.write:.1f}"
-        )
-        return "\n".join([*lines, f"cache: {self.cache}"])
+        lines += [_race(label, c) for label, c in self.encoders.items() if c.race]
+        return "\n".join([*lines, f"{self.posts:,} posts in {self.seconds}", f"cache: {self.cache}"])
+
+
+def _race(label: str, counts: EncoderCounts) -> str:
+    rates = {name: rate for name, rate in counts.race.items() if isinstance(rate, float)}
+    best = rates.pop(counts.backend)
+    others = [f"{best / rate:.1f} × {name}" for name, rate in rates.items() if rate]
+    others += [f"{name} out ({why})" for name, why in counts.race.items() if isinstance(why, str)]
+    return f"{label}: computed by {counts.backend}" + (f", {', '.join(others)}" if others else "")
 
 
 def _reasons(reasons: dict[str, int]) -> str:
@@ -95,7 +101,8 @@ def run(config: Extract) -> Extracted:
         InputError: the table, an encoder, its weights or the cache cannot be used; the cache stays as it was.
     """
     from embed.cache import CacheWriter
-    from embed.pipeline import Seconds, Slot, embed_posts
+    from embed.pipeline import embed_posts
+    from embed.slot import Seconds, Slot
 
     seconds = Seconds()
     with seconds.measure("total"):
@@ -134,6 +141,8 @@ def _counts(slot: "Slot") -> EncoderCounts:
         failed=slot.failures.total(),
         reasons=dict(slot.failures.most_common()),
         first=slot.first_failed,
+        backend=slot.encoder.spec.backend if slot.encoder else "",
+        race=slot.encoder.race if slot.encoder else {},
     )
 
 

@@ -8,7 +8,7 @@ does not depend on what it was batched with.
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,8 @@ import transformers
 from data.config import InputError
 from data.text import CLEANING_VERSION
 from embed import hub
-from embed.encoder import Spec, UnreadableContent, pick_device
+from embed.backends import Network, choose
+from embed.encoder import Backend, Spec, UnreadableContent, pick_device
 from embed.weights import first_line, read_state, state_digest
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _hf: Any = transformers  # partly typed, differently in each version
 STEP = 8
-TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 16_384}
+TOKENS_PER_BATCH = {"cpu": 512, "cuda": 16_384}
 NO_LIMIT = 1 << 30
 # of a model's configuration, what says nothing about its vectors
 _BOOKKEEPING = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"}
@@ -41,30 +42,47 @@ class TransformersEncoder:
         InputError: there is no such model, it is no text encoder, has no such pooling, or the weights do not fit.
     """
 
-    def __init__(self, request: "Request") -> None:
+    window = 16_384  # texts: at most 40 MB of token ids
+
+    def __init__(self, request: "Request", backend: Backend | None = None) -> None:
         self._device = pick_device(request.device)
         model, tokenizer = _load(request)
-        self._pooling = request.pooling
         self._pad = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
         self._limit: int = min(request.max_tokens, tokenizer.model_max_length, _positions(model))
         self._tokenize = _tokenize(tokenizer, self._limit)
-        self._model = model.to(self._device)
-        self.dim = self._probe(request.name)
+        weights = state_digest(_used(model.state_dict(), request.pooling))
+        pooled = _Pooled(model, request.pooling)
+        self.dim = _probe(pooled, self._pad, request)
+        choice = choose(self._network(pooled), self._device, backend)
+        self._forward, self.race, self.parallel = choice.forward, choice.race, choice.forward.parallel
         self.spec = Spec(
             kind="text",
             family="transformers",
             name=request.name,
-            weights=state_digest(_used(model.state_dict(), request.pooling)),
+            weights=weights,
             preprocessing={"tokenizer": _tokenizer_digest(tokenizer), "config": _config_digest(model.config)},
             pooling=request.pooling,
             max_tokens=self._limit,
             text_cleaning=CLEANING_VERSION,
             compute_dtype="float16" if self._device == "cuda" else "float32",
             storage_dtype=request.storage_dtype,
+            backend=choice.forward.name,
         )
 
-    def prepare(self, content: str) -> list[int]:
-        """Token ids, special ones included, cut at the limit.
+    def _network(self, pooled: "_Pooled") -> Network:
+        """For the race, texts of about 32 tokens, as most posts are; any number of rows and tokens later."""
+        length = min(32, self._limit)
+        random = torch.Generator().manual_seed(0)
+        words = int(pooled.model.config.vocab_size)
+        texts = [
+            torch.randint(words, (length - row % STEP,), generator=random).tolist()
+            for row in range(self.batch_rows(length))
+        ]
+        axes = {0: torch.export.Dim("rows", min=1, max=1 << 16), 1: torch.export.Dim("tokens", min=2, max=self._limit)}
+        return Network(pooled, self._padded(texts, length), pictures=False, dynamic=(axes, axes))
+
+    def prepare(self, content: str, _key: bytes) -> np.ndarray:
+        """Token ids, special ones included, cut at the limit: int32 (tokens,).
 
         Raises:
             UnreadableContent: the tokenizer finds nothing in the text.
@@ -72,36 +90,44 @@ class TransformersEncoder:
         tokens = self._tokenize(content)
         if not tokens:
             raise UnreadableContent("no tokens")
-        return tokens
+        return np.array(tokens, np.int32)
 
-    def bucket(self, prepared: list[int]) -> int:
+    def bucket(self, prepared: np.ndarray) -> int:
         """The token count, rounded up to a multiple of 8 or to the model's limit."""
         return min(-(-len(prepared) // STEP) * STEP, self._limit)
 
     def batch_rows(self, bucket: int) -> int:
         return max(1, TOKENS_PER_BATCH[self._device] // bucket)
 
-    @torch.inference_mode()
-    def encode(self, prepared: list[list[int]]) -> np.ndarray:
+    def encode(self, prepared: list[np.ndarray]) -> np.ndarray:
         """float32 (n, dim), padded with one-token texts to a full batch inside."""
-        length = self.bucket(max(prepared, key=len))
+        rows = self._forward(self._padded(prepared, self.bucket(max(prepared, key=len))))
+        return rows[: len(prepared)]
+
+    def _padded(self, texts: Sequence[Any], length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and their mask, int64 (rows, length)."""
         # One row more on CUDA, so that padding is never absent: without any, attention drops its mask and takes
         # another kernel, whose last bits differ. On the CPU they do not.
         rows = self.batch_rows(length) + (self._device == "cuda")
         ids = torch.full((rows, length), self._pad)
         mask = torch.zeros_like(ids)
         mask[:, 0] = 1
-        for row, tokens in enumerate(prepared):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
+        for row, tokens in enumerate(texts):
+            ids[row, : len(tokens)] = torch.as_tensor(tokens)
             mask[row, : len(tokens)] = 1
-        vectors = self._pool(ids.to(self._device), mask.to(self._device))
-        result: np.ndarray = vectors[: len(prepared)].float().cpu().numpy()
-        return result
+        return ids, mask
 
-    def _pool(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Token ids and their mask, (rows, length) → one vector a row."""
-        with torch.autocast("cuda", torch.float16, enabled=self._device == "cuda"):
-            output = self._model(input_ids=ids, attention_mask=mask, return_dict=True)
+
+class _Pooled(torch.nn.Module):
+    """Token ids and their mask, int64 (rows, length) → one vector a row."""
+
+    def __init__(self, model: Any, pooling: str) -> None:
+        super().__init__()
+        self.model = model
+        self._pooling = pooling
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        output = self.model(input_ids=ids, attention_mask=mask, return_dict=True)
         if self._pooling == "pooler":
             pooled: torch.Tensor = output["pooler_output"]
             return pooled
@@ -111,23 +137,18 @@ class TransformersEncoder:
         weight = mask[:, :, None].float()
         return (tokens * weight).sum(1) / weight.sum(1)
 
-    def _probe(self, name: str) -> int:
-        """The number of features, from one text of one token: is this a model of text, with this pooling?"""
-        one = torch.ones((1, 1), dtype=torch.long, device=self._device)
-        try:
-            with torch.inference_mode():
-                vector = self._pool(one * self._pad, one)[0]
-        except (
-            KeyError,
-            AttributeError,
-            TypeError,
-            ValueError,
-        ) as error:  # no such output, or it wants pictures or sounds
-            raise InputError(
-                f"{name!r} gives no {self._pooling!r} vector of a text ({first_line(error)}): "
-                f"expected a text encoder with that output: use another pooling or model"
-            ) from error
-        return len(vector)
+
+def _probe(pooled: _Pooled, pad: int, request: "Request") -> int:
+    """The number of features, from one text of one token: is this a model of text, with this pooling?"""
+    one = torch.ones((1, 1), dtype=torch.long)
+    try:
+        with torch.inference_mode():
+            return len(pooled(one * pad, one)[0])
+    except (KeyError, AttributeError, TypeError, ValueError) as error:  # no such output; it wants pictures or sounds
+        raise InputError(
+            f"{request.name!r} gives no {request.pooling!r} vector of a text ({first_line(error)}): "
+            f"expected a text encoder with that output: use another pooling or model"
+        ) from error
 
 
 def _load(request: "Request") -> tuple[Any, Any]:

@@ -1,235 +1,152 @@
-"""Posts → keys → decode threads → fixed-shape batches → encoders → cache, in one pass over the table.
+"""Read → hash → decode threads → fixed-shape batches → encoders → cache, in one pass over the table.
 
-Every content is decoded once for all encoders that lack it, while the encoders compute. A batch has a fixed shape
-per encoder and bucket, so a row's bytes do not depend on its batch mates, and with them not on interruptions or on
-the order of the posts. The price is a few padded rows in the last batch of each bucket.
+Bounded queues join the stages, so every core is at work while memory holds some dozens of pictures. A content is
+decoded once for all encoders that lack it. A batch has a fixed shape per encoder and bucket, so a row's bytes do not
+depend on its batch mates, and with them not on threads, interruptions or the order of the posts. The price is a few
+padded rows in the last batch of each bucket.
 """
 
-import contextlib
 import os
+import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from data.posts import Batch, Fault, Posts
-from embed.cache import CacheWriter, SpaceInfo
 from embed.content import KINDS, Kind, content_key, contents
 from embed.encoder import Encoder, UnreadableContent
 from embed.images import decode
-from embed.requests import Request
+from embed.pool import Pool, ahead
+from embed.slot import Item, Seconds, Slot
 
-THREADS = min(8, os.cpu_count() or 1)
-QUEUE = 64  # decoded contents waiting for an encoder: 64 × 0.6 MB for a 224 × 224 float32 picture
+THREADS = min(16, len(os.sched_getaffinity(0)))
+READ = 128  # posts of a batch
+READ_AHEAD = 2  # batches
+DECODE_AHEAD = 64  # contents
+ENCODE_AHEAD = 8  # batches: of 16 pictures of 224 × 224, 2.4 MB each
 
-
-class Prepared(NamedTuple):
-    """One content, decoded and prepared for each encoder that lacks it; or why it could not be."""
-
-    key: bytes
-    first_id: str
-    outcome: "dict[str, Any | UnreadableContent]"  # encoder label → prepared content or the reason
-    seconds: float
-
-
-@dataclass
-class Seconds:
-    """Where the time of a run went. `decode` adds up over threads that work while the encoder does."""
-
-    read: float = 0.0
-    load: float = 0.0
-    decode: float = 0.0
-    encode: float = 0.0
-    write: float = 0.0
-    total: float = 0.0
-
-    @contextlib.contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            setattr(self, stage, getattr(self, stage) + time.perf_counter() - start)
-
-
-@dataclass
-class Slot:
-    """One encoder's place in a run: what the cache has of it, what waits for a full batch, what was counted."""
-
-    request: Request
-    writer: CacheWriter
-    seconds: Seconds
-    rebuild: bool = False
-    encoder: Encoder | None = None
-    embedded: int = 0
-    cached: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    first_failed: dict[str, str] = field(default_factory=dict)  # reason → id of the first post
-    _seen: set[bytes] = field(default_factory=set)
-    _waiting: dict[int, list[tuple[bytes, str, Any]]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Decide whether what the cache holds under this name was made by this very encoder."""
-        self._done = self.writer.done(self.label)
-        info = self._done.info
-        if info is not None and (self.rebuild or info.request != self.request.digest):
-            self.load()
-            self._done = self.writer.done(self.label)
-
-    @property
-    def label(self) -> str:
-        return self.request.label
-
-    def load(self) -> Encoder:
-        """Load the model on first need; refuses a cache whose vectors another model made."""
-        if self.encoder is None:
-            with self.seconds.measure("load"):
-                self.encoder = self.request.load()
-            self.writer.open(_space_info(self.request, self.encoder), rebuild=self.rebuild)
-        return self.encoder
-
-    def wants(self, key: bytes, post_id: str) -> bool:
-        """Is this content new? Counts it once, as cached, failed before, or to be embedded."""
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        if key in self._done.failures:
-            self.fail(key, self._done.failures[key], post_id, commit=False)
-        elif self._done.contains(key):
-            self.cached += 1
-        else:
-            return True
-        return False
-
-    def add(self, item: Prepared) -> None:
-        """Take one prepared content; encode when its bucket is full."""
-        outcome = item.outcome[self.label]
-        if isinstance(outcome, UnreadableContent):
-            self.fail(item.key, outcome.reason, item.first_id)
-            return
-        encoder = self.load()
-        bucket = encoder.bucket(outcome)
-        waiting = self._waiting.setdefault(bucket, [])
-        waiting.append((item.key, item.first_id, outcome))
-        if len(waiting) == encoder.batch_rows(bucket):
-            self._encode(bucket)
-
-    def flush(self) -> None:
-        """Encode what still waits."""
-        for bucket in sorted(self._waiting):
-            self._encode(bucket)
-
-    def fail(self, key: bytes, reason: str, post_id: str, *, commit: bool = True) -> None:
-        self.failures[reason] += 1
-        self.first_failed.setdefault(reason, post_id)
-        if commit:
-            self.load()
-            self.writer.fail(self.label, key, reason)
-
-    def _encode(self, bucket: int) -> None:
-        waiting = self._waiting.pop(bucket)
-        with self.seconds.measure("encode"):
-            rows = self.load().encode([prepared for _, _, prepared in waiting])
-        with self.seconds.measure("write"):
-            finite = np.isfinite(rows).all(axis=1)
-            good = [key for (key, _, _), fine in zip(waiting, finite, strict=True) if fine]
-            for (key, post_id, _), fine in zip(waiting, finite, strict=True):
-                if not fine:
-                    self.fail(key, "the embedding is not finite", post_id)
-            self.writer.append(self.label, good, rows[finite])
-        self.embedded += len(good)
-
-
-def _space_info(request: Request, encoder: Encoder) -> SpaceInfo:
-    spec = encoder.spec
-    return SpaceInfo(
-        name=request.label,
-        fingerprint=spec.key,
-        request=request.digest,
-        spec=spec.to_json(),
-        dim=encoder.dim,
-        dtype=spec.storage_dtype,
-        provenance=request.provenance(),
-    )
+Hashed = dict[Kind, list[Item]]  # of a batch's posts with readable contents
 
 
 def embed_posts(posts: Posts, slots: list[Slot], seconds: Seconds) -> dict[Kind, Counter[str]]:
-    """Embed every picture and text of `posts` that a slot's cache space lacks; commits as it goes.
+    """Embed every picture and text of `posts` that a slot's cache space lacks; commits each batch as it is computed.
 
     Returns, for each kind of content, how many posts had none ("missing") or could not be read, by reason.
     """
     unread: dict[Kind, Counter[str]] = {kind: Counter() for kind in KINDS}
-    by_kind = {kind: [slot for slot in slots if slot.request.kind == kind] for kind in KINDS}
-    by_label = {slot.label: slot for slot in slots}
-    queue: deque[Future[Prepared]] = deque()
-
-    def collect(limit: int) -> None:
-        while len(queue) > limit:
-            item = queue.popleft().result()
-            seconds.decode += item.seconds
-            for label in item.outcome:
-                by_label[label].add(item)
-
-    with ThreadPoolExecutor(THREADS) as pool, _progress(len(posts)) as bar:
-        try:
-            for batch in _timed(posts.batches(), seconds):
-                for post_id, content, wanting in _new_contents(batch, by_kind, unread):
-                    encoders = {slot.label: slot.load() for slot in wanting}
-                    queue.append(pool.submit(prepare, content, content_key(content), post_id, encoders))
-                    collect(QUEUE)
-                bar.update(len(batch.ids))
-            collect(0)
-        except BaseException:  # also Ctrl-C: do not leave decode threads working for nobody; raised again below
-            pool.shutdown(cancel_futures=True)
-            raise
-    for slot in slots:
-        slot.flush()
+    flow = _Flow(slots, seconds)
+    try:
+        with _progress(len(posts)) as bar:
+            for hashed in ahead(_hashed(posts, unread, seconds), READ_AHEAD):
+                flow.take(hashed)
+                bar.update(READ)
+        flow.finish()
+    finally:
+        flow.close()
     return unread
 
 
-def _new_contents(
-    batch: Batch, slots: dict[Kind, list[Slot]], unread: dict[Kind, Counter[str]]
-) -> Iterator[tuple[str, bytes | str, list[Slot]]]:
-    """(post id, content, the slots that lack it) of a batch; counts what is missing or cannot be read."""
-    for kind in KINDS:
-        for post_id, content in contents(batch, kind):
-            if content is None or isinstance(content, Fault):
-                unread[kind]["missing" if content is None else content.reason] += 1
-                continue
-            key = content_key(content)
-            wanting = [slot for slot in slots[kind] if slot.wants(key, post_id)]
-            if wanting:
-                yield post_id, content, wanting
-
-
-def prepare(content: bytes | str, key: bytes, first_id: str, encoders: dict[str, Encoder]) -> Prepared:
-    """Decode a content once and prepare it for each encoder. Runs in a thread; a bad content is an outcome."""
-    start = time.perf_counter()
-    outcome: dict[str, Any | UnreadableContent] = {}
-    try:
-        decoded = decode(content) if isinstance(content, bytes) else content
-    except UnreadableContent as why:
-        return Prepared(key, first_id, dict.fromkeys(encoders, why), time.perf_counter() - start)
-    for label, encoder in encoders.items():
-        try:
-            outcome[label] = encoder.prepare(decoded)
-        except UnreadableContent as why:
-            outcome[label] = why
-    return Prepared(key, first_id, outcome, time.perf_counter() - start)
-
-
-def _timed(batches: Iterator[Any], seconds: Seconds) -> Iterator[Any]:
+def _hashed(posts: Posts, unread: dict[Kind, Counter[str]], seconds: Seconds) -> Iterator[Hashed]:
+    """Batches of contents and their keys; counts what is missing or cannot be read."""
+    batches = posts.batches(READ)
     while True:
         with seconds.measure("read"):
             batch = next(batches, None)
         if batch is None:
             return
-        yield batch
+        with seconds.measure("hash"):
+            hashed = {kind: list(_items(batch, kind, unread[kind])) for kind in KINDS}
+        yield hashed
+
+
+def _items(batch: Batch, kind: Kind, unread: Counter[str]) -> Iterator[Item]:
+    for row, (post_id, content) in enumerate(contents(batch, kind), start=batch.start):
+        if content is None or isinstance(content, Fault):
+            unread["missing" if content is None else content.reason] += 1
+        else:
+            yield Item(content_key(content), row, post_id, content)
+
+
+class _Flow:
+    """The threads of one run, and the contents it has seen."""
+
+    def __init__(self, slots: list[Slot], seconds: Seconds) -> None:
+        self._slots = {kind: [slot for slot in slots if slot.request.kind == kind] for kind in KINDS}
+        self._seconds = seconds
+        self._seen: dict[Kind, set[bytes]] = {kind: set() for kind in KINDS}
+        self._decoders, self._encoders = Pool(DECODE_AHEAD, _one_thread), Pool(ENCODE_AHEAD)
+        self._started: float | None = None
+
+    def take(self, hashed: Hashed) -> None:
+        """Pass on what no post before had and some slot lacks; waits when the threads are behind."""
+        wanted = [each for kind in KINDS for each in self._wanted(kind, hashed[kind])]
+        if not wanted:
+            return
+        parallel = [slot.load().parallel for _, slots in wanted for slot in slots]
+        self._started = self._started or time.perf_counter()
+        self._decoders.grow(THREADS)
+        self._encoders.grow(max(parallel))
+        for item, slots in wanted:
+            self._decoders.put(partial(self._decode, item, slots))
+
+    def _wanted(self, kind: Kind, items: list[Item]) -> list[tuple[Item, list[Slot]]]:
+        """The contents that are new, with the slots that lack them."""
+        new = {item.key: item for item in reversed(items) if item.key not in self._seen[kind]}
+        self._seen[kind].update(new)
+        wanting: dict[bytes, list[Slot]] = {}
+        for slot in self._slots[kind]:
+            for item in slot.lacking(list(new.values())):
+                wanting.setdefault(item.key, []).append(slot)
+        return [(new[key], slots) for key, slots in wanting.items()]
+
+    def _decode(self, item: Item, slots: list[Slot]) -> None:
+        with self._seconds.measure("decode"):
+            outcomes = prepare(item, {slot.label: slot.load() for slot in slots})
+        for slot in slots:
+            for batch in slot.add(item, outcomes[slot.label]):
+                self._encoders.put(partial(slot.encode, batch))
+
+    def finish(self) -> None:
+        """Encode what is under way."""
+        self._decoders.join()
+        for slots in self._slots.values():
+            for slot in slots:
+                for batch in slot.rest():
+                    self._encoders.put(partial(slot.encode, batch))
+        self._encoders.join()
+        if self._started is not None:
+            self._seconds.working = time.perf_counter() - self._started
+            self._seconds.threads = {"decode": self._decoders.threads, "encode": self._encoders.threads}
+
+    def close(self) -> None:
+        """Leave no thread working for nobody, also after an error or Ctrl-C."""
+        self._encoders.close()  # first: decode threads may be waiting for it
+        self._decoders.close()
+
+
+def prepare(item: Item, encoders: dict[str, Encoder]) -> "dict[str, Any | UnreadableContent]":
+    """Decode a content once and prepare it for each encoder; a bad content is an outcome."""
+    try:
+        decoded = decode(item.content) if isinstance(item.content, bytes) else item.content
+    except UnreadableContent as why:
+        return dict.fromkeys(encoders, why)
+    outcomes: dict[str, Any | UnreadableContent] = {}
+    for label, encoder in encoders.items():
+        try:
+            outcomes[label] = encoder.prepare(decoded, item.key)
+        except UnreadableContent as why:
+            outcomes[label] = why
+    return outcomes
+
+
+def _one_thread() -> None:
+    """Decode threads are many already: torch, if an encoder of this run uses it, must not start more inside each."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
 
 
 def _progress(total: int) -> "tqdm[Any]":

@@ -7,7 +7,7 @@ the cache loads no model. The cost is one SHA-256 of each weights file: 0.07 s f
 import hashlib
 import importlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +15,12 @@ from data.config import InputError, canonical_json, option
 from data.files import sha256_file
 from data.names import pick
 from embed import packaged
-from embed.encoder import Device, Dtype, Encoder, Family, Kind, gpu_expected
+from embed.encoder import Backend, Device, Dtype, Encoder, Family, Kind, gpu_expected
 
 POOLINGS = {pooling: pooling for pooling in ("mean", "cls", "pooler")}
 HUB = "hub"
 MIN_TOKENS = 8
+MAX_VIEWS = 64
 CONFIG = "config.json"
 _SETTINGS = (".json", ".txt", ".model")  # configuration and tokenizer
 _ENCODERS: dict[Family, str] = {
@@ -56,6 +57,10 @@ class EncoderOptions:
     )
     tokens: int = option("texts are cut after this many tokens, or after the model's own limit", 512, metavar="N")
     statistics: bool = option("add the hand-made statistics of pictures and texts as two more encoders", True)
+    views: int = option("keep the vectors of this many augmented copies of each picture too", 0, metavar="K")
+    backend: Literal["auto", "eager", "channels_last", "openvino", "onnxruntime"] = option(
+        "what computes on a CPU; auto races what is installed, and stays with what made the cache's rows", "auto"
+    )
     device: Literal["auto", "cpu", "cuda"] = option("where encoders run; auto is the GPU where there is one", "auto")
     dtype: Literal["float16", "float32"] = option(
         "how embeddings are stored; float16 keeps three digits in half the space", "float16"
@@ -74,13 +79,16 @@ class Request:
     weights_file: Path | None = None
     weights: str = ""  # SHA-256 of the file or folder, "hub", or "" for statistics
     device: Device = "auto"
+    backend: Backend | None = None  # None: the one the cache's rows were made with, or the winner of a race
+    views: int = 0  # pictures: augmented copies
     storage_dtype: Dtype = "float16"
     named: bool = False  # by the user, or a default; no part of the digest
 
     @property
     def label(self) -> str:
         """The name of the encoder's space in the cache."""
-        return self.name if self.pooling in ("", "mean") else f"{self.name}:{self.pooling}"
+        pooling = "" if self.pooling in ("", "mean") else f":{self.pooling}"
+        return f"{self.name}{pooling}" + (f"@{self.views}views" if self.views else "")
 
     @property
     def digest(self) -> str:
@@ -96,6 +104,7 @@ class Request:
             "max_tokens": self.max_tokens,
             "weights": self.weights,
             "storage_dtype": self.storage_dtype,
+            "views": self.views,
             "versions": self._versions(),
         }
         if self.family == "statistics":
@@ -103,7 +112,7 @@ class Request:
 
             recipe["statistics"] = VERSION
         else:
-            recipe["gpu"] = gpu_expected(self.device)
+            recipe |= {"gpu": gpu_expected(self.device), "backend": self.backend}
         if self.kind == "text":
             from data.text import CLEANING_VERSION
 
@@ -117,14 +126,16 @@ class Request:
 
         return {library: importlib.metadata.version(library) for library in _LIBRARIES[self.family]}
 
-    def load(self) -> Encoder:
-        """Import what the encoder needs and load its weights.
+    def load(self, made_with: Backend | None = None) -> Encoder:
+        """Import what the encoder needs and load its weights; `made_with` is the backend of the cache's rows.
 
         Raises:
-            InputError: the model is unknown, its weights cannot be had or do not fit, or there is no such device.
+            InputError: the model is unknown, its weights cannot be had or do not fit, or there is no such device or
+                backend.
         """
         module, _, name = _ENCODERS[self.family].partition(":")
-        encoder: Encoder = getattr(importlib.import_module(module), name)(self)
+        make = getattr(importlib.import_module(module), name)
+        encoder: Encoder = make(self) if self.family == "statistics" else make(self, self.backend or made_with)
         return encoder
 
     def provenance(self) -> dict[str, Any]:
@@ -141,6 +152,8 @@ def build(options: EncoderOptions) -> tuple[Request, ...]:
     """
     if options.tokens < MIN_TOKENS:
         raise InputError(f"--tokens {options.tokens}: expected {MIN_TOKENS} or more: leave it out for 512")
+    if not 0 <= options.views <= MAX_VIEWS:
+        raise InputError(f"--views {options.views}: expected 0 to {MAX_VIEWS}: leave it out for none")
     files = _weights_flags(options.weights)
     images, texts = options.image, options.text
     if not images and not texts:
@@ -153,6 +166,7 @@ def build(options: EncoderOptions) -> tuple[Request, ...]:
     poolings = [_pooling(text) for text in texts]
     _check_used(files, [*images, *(name for name, _ in poolings)])
     requests = [_image(options, name, files.get(name)) for name in images]
+    requests += [replace(request, views=options.views) for request in requests if options.views]
     requests += [_text(options, name, pooling, files.get(name)) for name, pooling in poolings]
     requests += _statistics() if options.statistics else []
     label, count = Counter(request.label for request in requests).most_common(1)[0]
@@ -205,6 +219,7 @@ def _image(options: EncoderOptions, name: str, file: Path | None) -> Request:
         weights_file=path,
         weights=sha256_file(path) if path else HUB,
         device=options.device,
+        backend=None if options.backend == "auto" else options.backend,
         storage_dtype=options.dtype,
         named=name in options.image,
     )
@@ -222,6 +237,7 @@ def _text(options: EncoderOptions, name: str, pooling: str, given: Path | None) 
         weights_file=path,
         weights=_model_digest(path) if path else HUB,
         device=options.device,
+        backend=None if options.backend == "auto" else options.backend,
         storage_dtype=options.dtype,
         named=bool(options.text),
     )

@@ -86,7 +86,10 @@ def _count(pattern: "re.Pattern[str]", text: str) -> int:
 class Statistics:
     """The statistics of one kind of content as an encoder; float32, since a file may have more than 65,504 bytes."""
 
+    parallel, window = 1, 0
+
     def __init__(self, request: "Request") -> None:
+        self.race: dict[str, float | str] = {}
         self._measure: Any = {"image": image_statistics, "text": text_statistics}[request.kind]
         names = FEATURE_NAMES[request.kind]
         decode = {"decode": DECODE_MODE} if request.kind == "image" else {}
@@ -102,7 +105,7 @@ class Statistics:
             storage_dtype="float32",
         )
 
-    def prepare(self, content: Picture | str) -> np.ndarray:
+    def prepare(self, content: Picture | str, _key: bytes) -> np.ndarray:
         """float32 (dim,)."""
         return np.array(self._measure(content), np.float32)
 

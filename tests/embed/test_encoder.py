@@ -36,7 +36,8 @@ OTHER: dict[str, Any] = {
     "text_cleaning": 2,
     "compute_dtype": "float16",
     "storage_dtype": "float32",
-    "backend": "compiled",
+    "backend": "openvino",
+    "views": 2,
 }
 
 

@@ -54,7 +54,7 @@ def table(folder: Path, n: int) -> Path:
 
 
 def extract(folder: Path, posts: Path, weights: Path, **more: Any) -> dict[str, Any]:
-    flags = {"image": ("convnext_atto",), "weights": (f"convnext_atto={weights}",), **more}
+    flags = {"image": ("convnext_atto",), "weights": (f"convnext_atto={weights}",), "backend": "eager", **more}
     return run(Extract(posts=posts, cache=folder / "cache.h5", **flags)).to_json()
 
 
@@ -80,7 +80,7 @@ def test_a_warm_run_imports_no_torch(tmp_path: Path, convnext: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from embed.extract import Extract, run;"
         f"r = run(Extract(posts=Path({str(posts)!r}), cache=Path({str(tmp_path / 'cache.h5')!r}),"
-        f" image=('convnext_atto',), weights=('convnext_atto={convnext}',)));"
+        f" image=('convnext_atto',), weights=('convnext_atto={convnext}',), backend='eager'));"
         "print(r.to_json()['embedded'], 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -157,6 +157,7 @@ def test_kill_9_at_twenty_random_moments_changes_no_byte(tmp_path: Path, convnex
         "labels": labels,
         "image": ["convnext_atto"],
         "weights": [f"convnext_atto={convnext}"],
+        "backend": "eager",
     }
     command = [sys.executable, str(Path(__file__).with_name("kill_harness.py")), json.dumps(arguments), "20", "7"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=280)

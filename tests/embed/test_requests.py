@@ -214,6 +214,8 @@ OTHER: dict[str, Any] = {
     "weights": "01",
     "device": "cuda",
     "storage_dtype": "float32",
+    "backend": "eager",
+    "views": 2,
 }
 NOT_IN_IT: dict[str, Any] = {"weights_file": Path("elsewhere"), "named": True}
 

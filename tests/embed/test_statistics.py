@@ -14,6 +14,7 @@ from embed.images import DECODE_MODE, Picture
 from embed.requests import Request
 from embed.statistics import FEATURE_NAMES, VERSION, Statistics, text_statistics
 
+KEY = bytes(32)
 RGI = [sign for sign, entry in emoji.EMOJI_DATA.items() if entry["status"] == emoji.STATUS["fully_qualified"]]
 
 
@@ -27,8 +28,8 @@ def of(text: str) -> dict[str, float]:
 
 def test_a_picture_s_numbers() -> None:
     encoder = statistics("image")
-    wide = encoder.prepare(Picture(np.zeros((200, 300, 3), np.uint8), 70_001))
-    tall = encoder.prepare(Picture(np.zeros((4, 1, 3), np.uint8), 16_777_217))
+    wide = encoder.prepare(Picture(np.zeros((200, 300, 3), np.uint8), 70_001), KEY)
+    tall = encoder.prepare(Picture(np.zeros((4, 1, 3), np.uint8), 16_777_217), KEY)
     rows = encoder.encode([wide, tall])
     assert rows.dtype == np.float32
     assert encoder.dim == len(FEATURE_NAMES["image"]) == 4
@@ -169,7 +170,7 @@ def test_the_spec_names_what_the_columns_mean() -> None:
 
 def test_batches() -> None:
     encoder = statistics("text")
-    prepared = [encoder.prepare(text) for text in ("a", "Б?", "1\n2")]
+    prepared = [encoder.prepare(text, KEY) for text in ("a", "Б?", "1\n2")]
     assert {encoder.bucket(row) for row in prepared} == {0}
     assert encoder.batch_rows(0) > 1
     assert np.array_equal(encoder.encode(prepared)[1:2], encoder.encode(prepared[1:2]))

@@ -23,6 +23,7 @@ from embed.vision import ROWS, TimmEncoder
 from embed.weights import read_state
 
 CPU: dict[str, Any] = {"device": "cpu", "statistics": False}
+KEY = bytes(32)
 
 
 @pytest.fixture(autouse=True)
@@ -39,16 +40,23 @@ def seeded(name: str) -> torch.nn.Module:
     return model.eval()
 
 
-def load(name: str, weights: Path | None = None) -> TimmEncoder:
+def load(name: str, weights: Path | None = None, **more: Any) -> TimmEncoder:
+    """With eager PyTorch unless `backend` says otherwise: a race takes seconds."""
     flags = () if weights is None else (f"{name}={weights}",)
-    (request,) = build(EncoderOptions(image=(name,), weights=flags, **CPU))
-    return TimmEncoder(request)
+    options = CPU | {"backend": "eager"} | more
+    request = build(EncoderOptions(image=(name,), weights=flags, **options))[-1]
+    return TimmEncoder(request, request.backend)
 
 
-def from_seed(name: str, folder: Path) -> TimmEncoder:
+def from_seed(name: str, folder: Path, **more: Any) -> TimmEncoder:
     path = folder / f"{name}.safetensors"
     save_file(seeded(name).state_dict(), path)
-    return load(name, path)
+    return load(name, path, **more)
+
+
+def normalised(prepared: list[torch.Tensor]) -> torch.Tensor:
+    """What the models of these tests were trained on, by its definition."""
+    return (torch.cat(prepared) / 255 - 0.5) / 0.5
 
 
 @cache
@@ -88,10 +96,10 @@ def test_logits_of_the_packaged_model_are_its_own_to_the_last_bit() -> None:
 @torch.inference_mode()
 def test_the_encoder_s_features_give_the_packaged_model_s_logits() -> None:
     own = own_lite0()
-    prepared = [lite0().prepare(picture(seed)) for seed in range(3)]
+    prepared = [lite0().prepare(picture(seed), KEY) for seed in range(3)]
     features = torch.from_numpy(lite0().encode(prepared))
     head = own.get_submodule("_fc")
-    assert torch.allclose(head(features), own(torch.stack(prepared)), rtol=1e-4, atol=1e-5)
+    assert torch.allclose(head(features), own(normalised(prepared)), rtol=1e-4, atol=1e-5)
 
 
 def test_the_look_alike_is_refused() -> None:
@@ -106,8 +114,7 @@ def test_pictures_are_prepared_as_the_model_was_trained() -> None:
     original = picture(1, 400, 300)
     resized = original.image.resize((341, 256), Image.Resampling.BICUBIC)
     middle = np.asarray(resized, np.float32)[16 : 16 + 224, 58 : 58 + 224]
-    expected = ((middle / 255 - 0.5) / 0.5).transpose(2, 0, 1)
-    assert np.abs(lite0().prepare(original).numpy() - expected).max() < 2.1 * 2 / 255
+    assert np.abs(lite0().prepare(original, KEY)[0].numpy() - middle.transpose(2, 0, 1)).max() < 2.1
 
 
 def test_the_spec_of_the_packaged_model() -> None:
@@ -122,11 +129,24 @@ def test_the_spec_of_the_packaged_model() -> None:
 # batches
 
 
-@pytest.mark.parametrize("name", [packaged.IMAGE, "convnext_atto", "test_vit", "test_efficientnet_gn", "test_resnet"])
-def test_a_row_s_bytes_depend_on_its_picture_alone(name: str, tmp_path: Path) -> None:
-    encoder = lite0() if name == packaged.IMAGE else from_seed(name, tmp_path)
+NAMES = [packaged.IMAGE, "convnext_atto", "test_vit", "test_efficientnet_gn", "test_resnet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [(name, "eager") for name in NAMES]
+    + [
+        (packaged.IMAGE, "openvino"),
+        (packaged.IMAGE, "channels_last"),
+        ("test_resnet", "openvino"),
+        ("test_resnet", "onnxruntime"),
+    ],
+)
+def test_a_row_s_bytes_depend_on_its_picture_alone(name: str, backend: str, tmp_path: Path) -> None:
+    encoder = load(name, backend=backend) if name == packaged.IMAGE else from_seed(name, tmp_path, backend=backend)
+    assert encoder.spec.backend == backend
     rows = encoder.batch_rows(0)
-    prepared = [encoder.prepare(picture(seed)) for seed in range(rows)]
+    prepared = [encoder.prepare(picture(seed), KEY) for seed in range(rows)]
     assert {encoder.bucket(one) for one in prepared} == {0}
     full = encoder.encode(prepared)
     assert full.shape == (rows, encoder.dim)
@@ -142,8 +162,35 @@ def test_features_are_timm_s_own_in_eval_mode(tmp_path: Path) -> None:
     encoder = from_seed("convnext_atto", tmp_path)
     model: Any = seeded("convnext_atto")
     model.reset_classifier(0)
-    prepared = [encoder.prepare(picture(seed)) for seed in range(2)]
-    assert np.allclose(encoder.encode(prepared), model(torch.stack(prepared)).numpy(), rtol=1e-4, atol=1e-5)
+    mean, std = (torch.tensor(model.pretrained_cfg[name]).view(3, 1, 1) for name in ("mean", "std"))
+    prepared = [encoder.prepare(picture(seed), KEY) for seed in range(2)]
+    assert np.allclose(
+        encoder.encode(prepared), model((torch.cat(prepared) / 255 - mean) / std).numpy(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_views_lie_side_by_side_and_are_the_same_every_time(tmp_path: Path) -> None:
+    encoder = from_seed("convnext_atto", tmp_path, views=3)
+    plain = load("convnext_atto", tmp_path / "convnext_atto.safetensors")
+    keys = [bytes([seed]) * 32 for seed in range(4)]
+    prepared = [encoder.prepare(picture(seed), key) for seed, key in enumerate(keys)]
+    rows = encoder.encode(prepared)
+    assert rows.shape == (4, 3 * plain.dim) == (4, encoder.dim)
+    for view in range(3):
+        alone = plain.encode([each[view : view + 1] for each in prepared])
+        assert np.array_equal(rows[:, view * plain.dim : (view + 1) * plain.dim], alone)
+    assert torch.equal(encoder.prepare(picture(2), keys[2]), prepared[2])
+    assert not torch.equal(encoder.prepare(picture(2), keys[3]), prepared[2])  # the content decides, not the order
+    assert encoder.spec.views == 3
+    assert encoder.spec.key != plain.spec.key
+
+
+def test_encoders_with_and_without_views_share_one_network(tmp_path: Path) -> None:
+    path = tmp_path / "test_resnet.safetensors"
+    save_file(seeded("test_resnet").state_dict(), path)
+    options = EncoderOptions(image=("test_resnet",), weights=(f"test_resnet={path}",), views=2, backend="eager", **CPU)
+    plain, views = (TimmEncoder(request, "eager") for request in build(options))
+    assert views._model is plain._model
 
 
 # sizes
@@ -153,7 +200,7 @@ def test_features_are_timm_s_own_in_eval_mode(tmp_path: Path) -> None:
 def test_224_unless_the_architecture_allows_no_other(name: str, size: int, tmp_path: Path) -> None:
     encoder = from_seed(name, tmp_path)
     assert encoder.spec.preprocessing["input_size"] == (3, size, size)
-    assert encoder.prepare(picture(0)).shape == (3, size, size)
+    assert encoder.prepare(picture(0), KEY).shape == (1, 3, size, size)
 
 
 def test_an_architecture_that_does_not_say_so() -> None:
@@ -162,9 +209,9 @@ def test_an_architecture_that_does_not_say_so() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 60_000), (60_000, 1), (37, 256)])
 def test_any_shape_of_picture(size: tuple[int, int]) -> None:
-    prepared = lite0().prepare(Picture(np.full((*size, 3), 255, np.uint8), 1))
-    assert prepared.shape == (3, 224, 224)
-    assert torch.allclose(prepared, torch.ones(()))
+    prepared = lite0().prepare(Picture(np.full((*size, 3), 255, np.uint8), 1), KEY)
+    assert prepared.shape == (1, 3, 224, 224)
+    assert (prepared == 255).all()
 
 
 # weights
@@ -186,7 +233,7 @@ def test_weights_have_one_name_wherever_they_come_from(tmp_path: Path) -> None:
     encoders = [load("convnext_atto", tmp_path / name) for name in ("a.safetensors", "a.pth", "b.safetensors")]
     encoders.append(load("convnext_atto"))
     assert len({encoder.spec.key for encoder in encoders}) == 1
-    rows = [encoder.encode([encoder.prepare(picture(0))]) for encoder in encoders]
+    rows = [encoder.encode([encoder.prepare(picture(0), KEY)]) for encoder in encoders]
     assert all(np.array_equal(row, rows[0]) for row in rows)
 
     state["stem.0.bias"][0] += 1e-6
@@ -197,13 +244,13 @@ def test_weights_have_one_name_wherever_they_come_from(tmp_path: Path) -> None:
 def test_convnext_tiny_through_a_file(tmp_path: Path) -> None:
     encoder = from_seed("convnext_tiny", tmp_path)
     assert encoder.dim == 768
-    assert np.isfinite(encoder.encode([encoder.prepare(picture(0))])).all()
+    assert np.isfinite(encoder.encode([encoder.prepare(picture(0), KEY)])).all()
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "test_resnet"])  # features that are made by the head; not
 def test_the_dimension_is_what_comes_out(name: str, tmp_path: Path) -> None:
     encoder = from_seed(name, tmp_path)
-    assert encoder.encode([encoder.prepare(picture(0))]).shape == (1, encoder.dim)
+    assert encoder.encode([encoder.prepare(picture(0), KEY)]).shape == (1, encoder.dim)
 
 
 def test_a_file_of_another_model(tmp_path: Path) -> None:

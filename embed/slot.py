@@ -1,0 +1,211 @@
+"""One encoder's place in a run: what the cache has of it, what waits for a full batch, what was counted."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from embed.cache import CacheWriter, SpaceInfo
+from embed.encoder import Encoder, UnreadableContent
+from embed.requests import Request
+
+STAGES = ("read", "hash", "load", "decode", "encode", "write")
+LIMITS = {"read": "reading limits", "decode": "decoding limits", "encode": "encoding limits"}
+
+
+@dataclass
+class Seconds:
+    """Where the time of a run went: seconds at work of each stage, added up over its threads; `total` by the clock."""
+
+    read: float = 0.0
+    hash: float = 0.0
+    load: float = 0.0
+    decode: float = 0.0
+    encode: float = 0.0
+    write: float = 0.0
+    total: float = 0.0
+    threads: dict[str, int] = field(default_factory=dict)  # of decode and encode
+    working: float = 0.0  # by the clock, from the first content that was new to the last vector
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                setattr(self, stage, getattr(self, stage) + time.perf_counter() - start)
+
+    def busy(self, stage: str) -> float:
+        """The share of the working time that the threads of decode or encode were at work, 0 to 1."""
+        available = self.working * self.threads.get(stage, 0)
+        return min(1.0, getattr(self, stage) / available) if available else 0.0
+
+    @property
+    def limit(self) -> str:
+        """What the others waited for: "read", "decode", "encode", or "" where nothing was embedded."""
+        if not self.working:
+            return ""
+        busiest = max(("decode", "encode"), key=self.busy)
+        return busiest if self.busy(busiest) >= 0.5 else "read"
+
+    def to_json(self) -> dict[str, Any]:
+        stages = {name: round(getattr(self, name), 3) for name in (*STAGES, "total", "working")}
+        busy = {stage: round(self.busy(stage), 3) for stage in self.threads}
+        return {**stages, "threads": self.threads, "busy": busy, "limit": self.limit}
+
+    def __str__(self) -> str:
+        stages = [f"{name} {getattr(self, name):.1f}" + self._threads_text(name) for name in STAGES]
+        return f"{self.total:.1f} s: {', '.join(stages)}" + (f"; {LIMITS[self.limit]}" if self.limit else "")
+
+    def _threads_text(self, stage: str) -> str:
+        n = self.threads.get(stage)
+        return f" in {n} thread{'s' * (n > 1)} ({self.busy(stage):.0%} busy)" if n else ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A content on its way: its key, and the post that had it first."""
+
+    key: bytes
+    row: int
+    post_id: str
+    content: Any
+
+
+Batch = list[tuple[Item, Any]]  # with what the encoder made of it
+
+
+@dataclass
+class Slot:
+    """The state of one encoder. Threads may call `add` and `encode`, the main one all of it.
+
+    Raises:
+        InputError: the cache holds this name with the vectors of another model.
+    """
+
+    request: Request
+    writer: CacheWriter
+    seconds: Seconds
+    rebuild: bool = False
+    encoder: Encoder | None = None
+    embedded: int = 0
+    cached: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[int, Batch] = {}
+        self._held = 0
+        self._first: dict[str, tuple[int, str]] = {}  # reason → the first row and its id
+        self._done = self.writer.done(self.label)
+        info = self._done.info
+        if info is not None and (self.rebuild or info.request != self.request.digest):
+            self.load()
+            self._done = self.writer.done(self.label)
+
+    @property
+    def label(self) -> str:
+        return self.request.label
+
+    @property
+    def first_failed(self) -> dict[str, str]:
+        """Reason → id of the first post it happened to."""
+        return {reason: post_id for reason, (_, post_id) in self._first.items()}
+
+    def load(self) -> Encoder:
+        """Load the model on first need, with the backend that made the cache's rows."""
+        if self.encoder is None:
+            held = None if self.rebuild or self._done.info is None else self._done.info.spec.get("backend")
+            with self.seconds.measure("load"):
+                self.encoder = self.request.load(held)
+            self.writer.open(_space_info(self.request, self.encoder), rebuild=self.rebuild)
+        return self.encoder
+
+    def lacking(self, items: Sequence[Item]) -> list[Item]:
+        """Those of `items` that are to be embedded; counts the others as cached, or failed before."""
+        lacking = []
+        for item in items:
+            if (reason := self._done.failures.get(item.key)) is not None:
+                self._count_failure(item, reason)
+            elif self._done.contains(item.key):
+                self.cached += 1
+            else:
+                lacking.append(item)
+        return lacking
+
+    def add(self, item: Item, outcome: "Any | UnreadableContent") -> list[Batch]:
+        """Take one prepared content, or why there is none; returns the batches that are now to be encoded."""
+        if isinstance(outcome, UnreadableContent):
+            self._fail(item, outcome.reason)
+            return []
+        encoder = self.load()
+        with self._lock:
+            bucket = encoder.bucket(outcome)
+            self._waiting.setdefault(bucket, []).append((item, outcome))
+            self._held += 1
+            if encoder.window == 0:
+                return self._take(bucket, encoder.batch_rows(bucket), partly=False)
+            return self._longest_first(partly=False) if self._held >= encoder.window else []
+
+    def rest(self) -> list[Batch]:
+        """All batches that are left, the last ones part-filled."""
+        with self._lock:
+            return self._longest_first(partly=True)
+
+    def _longest_first(self, *, partly: bool) -> list[Batch]:
+        """What needs most memory comes first, and what takes longest does not come last and alone."""
+        batches = []
+        for bucket in sorted(self._waiting, reverse=True):
+            batches += self._take(bucket, self.load().batch_rows(bucket), partly=partly)
+        return batches
+
+    def _take(self, bucket: int, size: int, *, partly: bool) -> list[Batch]:
+        waiting = self._waiting[bucket]
+        stop = len(waiting) if partly else len(waiting) - len(waiting) % size
+        self._waiting[bucket] = waiting[stop:]
+        self._held -= stop
+        return [waiting[start : min(start + size, stop)] for start in range(0, stop, size)]
+
+    def encode(self, batch: Batch) -> None:
+        """Compute a batch and commit it at once."""
+        with self.seconds.measure("encode"):
+            rows = self.load().encode([prepared for _, prepared in batch])
+        finite = np.isfinite(rows).all(axis=1)
+        good = [item.key for (item, _), fine in zip(batch, finite, strict=True) if fine]
+        for (item, _), fine in zip(batch, finite, strict=True):
+            if not fine:
+                self._fail(item, "the embedding is not finite")
+        with self._lock, self.seconds.measure("write"):
+            self.writer.append(self.label, good, rows[finite])
+            self.embedded += len(good)
+
+    def _fail(self, item: Item, reason: str) -> None:
+        with self._lock:
+            self._count_failure(item, reason)
+            self.writer.fail(self.label, item.key, reason)
+
+    def _count_failure(self, item: Item, reason: str) -> None:
+        self.failures[reason] += 1
+        self._first[reason] = min(self._first.get(reason, (item.row, item.post_id)), (item.row, item.post_id))
+
+
+def _space_info(request: Request, encoder: Encoder) -> SpaceInfo:
+    spec = encoder.spec
+    return SpaceInfo(
+        name=request.label,
+        fingerprint=spec.key,
+        request=request.digest,
+        spec=spec.to_json(),
+        dim=encoder.dim,
+        dtype=spec.storage_dtype,
+        provenance=request.provenance(),
+    )
