@@ -94,8 +94,8 @@ def _center_crop(tensor: torch.Tensor, size: Size, fill: list[int]) -> torch.Ten
     spare = [have - want for have, want in zip(tensor.shape[1:], size, strict=True)]
     top, left = (round(max(0, n) / 2) for n in spare)
     cropped = tensor[:, top : top + size[0], left : left + size[1]]
-    if min(spare) >= 0:
-        return cropped
+    if min(spare) >= 0:  # copied: a view would keep all of a long strip in memory while it waits to be encoded
+        return cropped.permute(1, 2, 0).clone(memory_format=torch.contiguous_format).permute(2, 0, 1)
     canvas = torch.tensor(fill, dtype=torch.uint8).expand(*size, 3).contiguous().permute(2, 0, 1)
     top, left = (max(0, -n) // 2 for n in spare)
     canvas[:, top : top + cropped.shape[1], left : left + cropped.shape[2]] = cropped
