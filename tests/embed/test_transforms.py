@@ -52,7 +52,7 @@ def photographs() -> list[Picture]:
 @given(
     height=st.integers(1, 120),
     width=st.integers(1, 120),
-    size=st.tuples(st.integers(8, 48), st.integers(8, 48)),
+    size=st.tuples(st.integers(16, 48), st.integers(16, 48)),
     crop_mode=st.sampled_from(["center", "squash", "border", None]),
     crop_pct=st.sampled_from([0.875, 0.95, 1.0, 1.2]),
     mode=st.sampled_from(["bicubic", "bilinear", "lanczos", "nearest"]),
