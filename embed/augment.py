@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 
-from embed.images import Picture, Pixels
+from embed.images import VIEWS_VERSION, Picture, Pixels
 from embed.transforms import INTERPOLATIONS, Size, middle, resize
 
-VERSION = 1  # part of the Spec: raise it when a view may change
 SCALE = (0.35, 1.0)  # the part of the picture's area that a view shows
 RATIO = (3 / 4, 4 / 3)  # width over height of that part
 JITTER = 0.25  # brightness, contrast and saturation are multiplied by 1 ± this
@@ -38,7 +37,7 @@ class Views:
     def describe(self) -> dict[str, Any]:
         """All that changes a pixel, as JSON for the Spec."""
         settings = {"scale": list(SCALE), "ratio": list(RATIO), "jitter": JITTER, "flip": 0.5}
-        return {"version": VERSION, "k": self._k, "seed": self._seed, **settings}
+        return {"version": VIEWS_VERSION, "k": self._k, "seed": self._seed, **settings}
 
 
 def _chances(seed: int, number: int, key: bytes) -> list[float]:

@@ -204,8 +204,18 @@ class Torch:
                 torch.set_num_threads(self._threads)  # of this thread; decode threads have one each
             if inputs[0].dim() == 4:
                 inputs = tuple(each.contiguous(memory_format=self._format) for each in inputs)
+            return self._run(inputs)
+
+    def _run(self, inputs: Inputs) -> Rows:
+        try:
             rows: Rows = self._module(*inputs).float().cpu().numpy()
-            return rows
+        except torch.OutOfMemoryError as error:
+            shape = " × ".join(map(str, inputs[0].shape))
+            raise InputError(
+                f"the GPU's memory does not hold a batch of {shape}: expected more free memory: end what else uses "
+                "the GPU, choose a smaller model, or pass --device cpu"
+            ) from error
+        return rows
 
     def _stream(self) -> torch.cuda.Stream:
         """A stream for each calling thread."""

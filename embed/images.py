@@ -23,6 +23,8 @@ from PIL import ExifTags, Image
 from embed.encoder import UnreadableContent
 
 DECODE_MODE = "simplejpeg+pil-1"  # part of every picture encoder's Spec: raise the number when a pixel may change
+RESIZE_VERSION = 1  # of embed.transforms, the same; here, since a warm run asks for it and imports no torch
+VIEWS_VERSION = 1  # of embed.augment
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000
 

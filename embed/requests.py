@@ -117,8 +117,10 @@ class Request:
             from data.text import CLEANING_VERSION
 
             return recipe | {"text_cleaning": CLEANING_VERSION}
-        from embed.images import DECODE_MODE
+        from embed.images import DECODE_MODE, RESIZE_VERSION, VIEWS_VERSION
 
+        if self.family == "timm":
+            recipe |= {"resize": RESIZE_VERSION, "views_version": VIEWS_VERSION if self.views else 0}
         return recipe | {"decode": DECODE_MODE}
 
     def _versions(self) -> dict[str, str]:

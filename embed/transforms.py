@@ -13,7 +13,7 @@ import timm.data
 import torch
 from torch.nn.functional import interpolate
 
-from embed.images import DECODE_MODE, Picture, Pixels
+from embed.images import DECODE_MODE, RESIZE_VERSION, Picture, Pixels
 
 _data: Any = timm.data  # untyped
 INTERPOLATIONS = ("bicubic", "bilinear")  # those that torch has an antialiased uint8 kernel for
@@ -50,7 +50,7 @@ class Transform:
 
     def describe(self) -> dict[str, Any]:
         """All that changes a pixel, as JSON for the Spec."""
-        path = "torch-uint8-1" if self._timm is None else "pil-1"
+        path = f"torch-uint8-{RESIZE_VERSION}" if self._timm is None else "pil-1"
         return {"decode": DECODE_MODE, "max_aspect": MAX_ASPECT, "resize": path, "antialias": True, **self._config}
 
     def _resized_size(self, height: int, width: int) -> Size:

@@ -74,8 +74,10 @@ def read_features(
         if not spaces:
             raise InputError(f"{cache_path} holds no embeddings: run python -m embed.extract")
         found = {name: space.find(_of(space, keys).keys) for name, space in spaces.items()}
-        usable = [name for name in spaces if _covered(found[name], _of(spaces[name], keys)) > 0]
-        notes = [f"{name} has embedded none of these posts: left out" for name in spaces if name not in usable]
+        covered = [name for name, space in spaces.items() if _covered(found[name], _of(space, keys)) > 0]
+        # views are copies of what the plain encoder says, for models that know them as such: taken only by name
+        usable = [name for name in covered if not spaces[name].info.spec.get("views")]
+        notes = [f"{name} has embedded none of these posts: left out" for name in spaces if name not in covered]
         wanted = {text: _resolve(text, spaces, usable) for text in expressions or ("all",)}
         blocks: dict[str, Block] = {}
         for name in dict.fromkeys(label for labels in wanted.values() for label in labels):

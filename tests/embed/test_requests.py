@@ -238,16 +238,18 @@ def test_what_does_not_is_not(name: str) -> None:
     ("module", "constant", "touched"),
     [
         (data.text, "CLEANING_VERSION", {"all-MiniLM-L6-v2", "text_statistics"}),
-        (embed.images, "DECODE_MODE", {"tf_efficientnet_lite0", "image_statistics"}),
+        (embed.images, "DECODE_MODE", {"tf_efficientnet_lite0", "tf_efficientnet_lite0@2views", "image_statistics"}),
+        (embed.images, "RESIZE_VERSION", {"tf_efficientnet_lite0", "tf_efficientnet_lite0@2views"}),
+        (embed.images, "VIEWS_VERSION", {"tf_efficientnet_lite0@2views"}),
         (embed.statistics, "VERSION", {"image_statistics", "text_statistics"}),
     ],
 )
 def test_our_own_versions_are_in_it(
     module: Any, constant: str, touched: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {r.label: r.digest for r in build(EncoderOptions())}
+    before = {r.label: r.digest for r in build(EncoderOptions(views=2))}
     monkeypatch.setattr(module, constant, 99)
-    after = {r.label: r.digest for r in build(EncoderOptions())}
+    after = {r.label: r.digest for r in build(EncoderOptions(views=2))}
     assert {label for label in before if before[label] != after[label]} == touched
 
 
@@ -308,3 +310,9 @@ def test_provenance_names_the_file_and_no_folder(weights: Path) -> None:
     assert shown["weights_sha256"] == sha256_file(weights)
     assert shown["versions"]["timm"] == importlib.metadata.version("timm")
     assert str(weights.parent) not in str(shown)
+
+
+@pytest.mark.parametrize("views", [-1, 65])
+def test_a_number_of_views_that_makes_no_sense(views: int) -> None:
+    with pytest.raises(InputError, match=rf"--views {views}: expected 0 to 64"):
+        build(EncoderOptions(views=views))
