@@ -18,10 +18,8 @@ from tqdm import tqdm
 
 from data.posts import Batch, Fault, Posts
 from embed.content import KINDS, Kind, content_key, contents
-from embed.encoder import Encoder, UnreadableContent
-from embed.images import decode
 from embed.pool import Pool, ahead
-from embed.slot import Item, Seconds, Slot
+from embed.slot import Item, Seconds, Slot, prepare
 
 THREADS = min(16, len(os.sched_getaffinity(0)))
 READ = 128  # posts of a batch
@@ -87,6 +85,8 @@ class _Flow:
         if not wanted:
             return
         parallel = [slot.load().parallel for _, slots in wanted for slot in slots]
+        for slot in {id(slot): slot for _, slots in wanted for slot in slots}.values():
+            slot.check_canaries()
         self._started = self._started or time.perf_counter()
         self._decoders.grow(THREADS)
         self._encoders.grow(max(parallel))
@@ -126,21 +126,6 @@ class _Flow:
         """Leave no thread working for nobody, also after an error or Ctrl-C."""
         self._encoders.close()  # first: decode threads may be waiting for it
         self._decoders.close()
-
-
-def prepare(item: Item, encoders: dict[str, Encoder]) -> "dict[str, Any | UnreadableContent]":
-    """Decode a content once and prepare it for each encoder; a bad content is an outcome."""
-    try:
-        decoded = decode(item.content) if isinstance(item.content, bytes) else item.content
-    except UnreadableContent as why:
-        return dict.fromkeys(encoders, why)
-    outcomes: dict[str, Any | UnreadableContent] = {}
-    for label, encoder in encoders.items():
-        try:
-            outcomes[label] = encoder.prepare(decoded, item.key)
-        except UnreadableContent as why:
-            outcomes[label] = why
-    return outcomes
 
 
 def _one_thread() -> None:

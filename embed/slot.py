@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from embed.cache import CacheWriter, SpaceInfo
+from data.config import InputError
+from embed.cache import CacheWriter, SpaceInfo, open_cache
 from embed.encoder import Encoder, UnreadableContent
+from embed.images import decode
 from embed.requests import Request
 
 STAGES = ("read", "hash", "load", "decode", "encode", "write")
+CANARIES = 4  # contents of the cache that a resumed run embeds again
+AGREEMENT = 1e-2  # ‖difference‖ / ‖stored vector‖; float16 costs 5e-4, another backend at most 1e-4
 LIMITS = {"read": "reading limits", "decode": "decoding limits", "encode": "encoding limits"}
 
 
@@ -106,6 +110,7 @@ class Slot:
         self._waiting: dict[int, Batch] = {}
         self._held = 0
         self._first: dict[str, tuple[int, str]] = {}  # reason → the first row and its id
+        self._canaries: list[Item] = []
         self._done = self.writer.done(self.label)
         info = self._done.info
         if info is not None and (self.rebuild or info.request != self.request.digest):
@@ -130,6 +135,34 @@ class Slot:
             self.writer.open(_space_info(self.request, self.encoder), rebuild=self.rebuild)
         return self.encoder
 
+    def check_canaries(self) -> None:
+        """Embed some of the cache's contents again, once: newer libraries must not add other vectors to its own.
+
+        Raises:
+            InputError: a vector differs by more than 1 % of its length.
+        """
+        canaries, self._canaries = self._canaries, []
+        if not canaries or not self.writer.path.exists():
+            return
+        encoder = self.load()
+        with open_cache(self.writer.path) as cache:
+            space = cache.spaces.get(self.label)
+            keys = np.frombuffer(b"".join(item.key for item in canaries), np.uint8).reshape(len(canaries), -1)
+            rows = space.find(keys) if space and space.info.fingerprint == encoder.spec.key else np.full(len(keys), -1)
+            for item, row in zip(canaries, rows.tolist(), strict=True):
+                outcome = prepare(item, {self.label: encoder})[self.label]
+                if space is None or row < 0 or isinstance(outcome, UnreadableContent):
+                    continue  # only in the journal yet
+                stored, again = space.read(np.array([row]))[0], encoder.encode([outcome])[0]
+                difference = float(np.linalg.norm(again - stored) / max(float(np.linalg.norm(stored)), 1e-12))
+                if not difference <= AGREEMENT:
+                    made_with = space.info.provenance.get("versions", {})
+                    raise InputError(
+                        f"{self.writer.path} holds {self.label!r} of post {item.post_id!r}, and this run computes a "
+                        f"vector that differs by {difference:.1%}: install what made it ({_names(made_with)}), use "
+                        f"another --cache, or drop it with python -m embed.cache prune {self.writer.path} {self.label}"
+                    )
+
     def lacking(self, items: Sequence[Item]) -> list[Item]:
         """Those of `items` that are to be embedded; counts the others as cached, or failed before."""
         lacking = []
@@ -138,6 +171,8 @@ class Slot:
                 self._count_failure(item, reason)
             elif self._done.contains(item.key):
                 self.cached += 1
+                if self.cached <= CANARIES:
+                    self._canaries.append(item)
             else:
                 lacking.append(item)
         return lacking
@@ -196,6 +231,25 @@ class Slot:
     def _count_failure(self, item: Item, reason: str) -> None:
         self.failures[reason] += 1
         self._first[reason] = min(self._first.get(reason, (item.row, item.post_id)), (item.row, item.post_id))
+
+
+def prepare(item: Item, encoders: dict[str, Encoder]) -> "dict[str, Any | UnreadableContent]":
+    """Decode a content once and prepare it for each encoder; a bad content is an outcome."""
+    try:
+        decoded = decode(item.content) if isinstance(item.content, bytes) else item.content
+    except UnreadableContent as why:
+        return dict.fromkeys(encoders, why)
+    outcomes: dict[str, Any | UnreadableContent] = {}
+    for label, encoder in encoders.items():
+        try:
+            outcomes[label] = encoder.prepare(decoded, item.key)
+        except UnreadableContent as why:
+            outcomes[label] = why
+    return outcomes
+
+
+def _names(versions: dict[str, str]) -> str:
+    return ", ".join(f"{library} {version}" for library, version in versions.items())
 
 
 def _space_info(request: Request, encoder: Encoder) -> SpaceInfo:

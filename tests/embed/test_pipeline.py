@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 
 from data.config import InputError
 from data.posts import PostsOptions, open_posts
-from embed import backends, pipeline
-from embed.cache import CacheWriter
+from embed import backends, pipeline, slot
+from embed.cache import CacheWriter, open_cache
 from embed.content import read_keys
 from embed.encoder import UnreadableContent
 from embed.extract import Extract, run
@@ -61,14 +61,14 @@ def test_a_content_is_decoded_once_for_all_encoders(
     tmp_path: Path, weights: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posts(tmp_path, 0, photo=[picture(seed % 9) for seed in range(40)])
-    decoded, lock, real = [], threading.Lock(), pipeline.decode
+    decoded, lock, real = [], threading.Lock(), slot.decode
 
     def counted(data: bytes) -> Any:
         with lock:
             decoded.append(data)
         return real(data)
 
-    monkeypatch.setattr(pipeline, "decode", counted)
+    monkeypatch.setattr(slot, "decode", counted)
     report = extract(tmp_path, weights, image=NAMES, views=2)
     assert {label: counts["embedded"] for label, counts in report["encoders"].items()} == dict.fromkeys(
         ["test_resnet", "test_convnext", "test_resnet@2views", "test_convnext@2views", "image_statistics"], 9
@@ -124,35 +124,35 @@ def text_slot(tmp_path: Path, **more: Any) -> Slot:
 
 
 def test_longest_texts_first_once_a_window_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slot = text_slot(tmp_path)
-    encoder = slot.load()
+    one = text_slot(tmp_path)
+    encoder = one.load()
     monkeypatch.setattr(encoder, "window", 100)
     lengths = np.random.default_rng(0).integers(1, 60, 130).tolist()
     batches = []
     for row, length in enumerate(lengths):
         item = Item(bytes([row]) * 32, row, str(row), "")
-        taken = slot.add(item, np.full(length, 5, np.int32))
+        taken = one.add(item, np.full(length, 5, np.int32))
         assert not taken or row >= 99
         batches.append(taken)
     first = next(taken for taken in batches if taken)
-    rest = slot.rest()
+    rest = one.rest()
     for group in (first, rest):
         buckets = [encoder.bucket(batch[0][1]) for batch in group]
         assert buckets == sorted(buckets, reverse=True)
     assert all(len(batch) == encoder.batch_rows(encoder.bucket(batch[0][1])) for batch in first)
     everything = [item.row for group in [*batches, rest] for batch in group for item, _ in batch]
     assert sorted(everything) == list(range(130))
-    slot.writer.close()
+    one.writer.close()
 
 
 def test_the_first_post_with_a_fault_is_the_first_in_the_table(tmp_path: Path) -> None:
-    slot = text_slot(tmp_path)
-    slot.load()
+    one = text_slot(tmp_path)
+    one.load()
     for row in (7, 3, 5):
-        slot.add(Item(bytes([row]) * 32, row, f"post {row}", ""), UnreadableContent("no tokens"))
-    assert slot.failures == {"no tokens": 3}
-    assert slot.first_failed == {"no tokens": "post 3"}
-    slot.writer.close()
+        one.add(Item(bytes([row]) * 32, row, f"post {row}", ""), UnreadableContent("no tokens"))
+    assert one.failures == {"no tokens": 3}
+    assert one.first_failed == {"no tokens": "post 3"}
+    one.writer.close()
 
 
 def test_an_error_while_encoding_ends_the_run_and_keeps_what_was_committed(
@@ -200,9 +200,9 @@ def test_memory_holds_a_bounded_number_of_pictures(tmp_path: Path, weights: tupl
 
     with CacheWriter(tmp_path / "cache.h5") as writer:
         table = open_posts(PostsOptions(posts=tmp_path / "posts.parquet"))
-        slot = Counted(request, writer, Seconds())
-        embed_posts(table, [slot], Seconds())
-        assert slot.embedded == 400
+        one = Counted(request, writer, Seconds())
+        embed_posts(table, [one], Seconds())
+        assert one.embedded == 400
     batches_at_once = pipeline.ENCODE_AHEAD + 1 + pipeline.THREADS + 1  # waiting, computed, held by decoders, filling
     assert most <= 16 * batches_at_once
 
@@ -225,3 +225,23 @@ def test_views_are_features_only_where_they_are_named(tmp_path: Path, weights: t
     assert [one.names for one in sets] == [["test_resnet"], ["test_resnet"], ["test_resnet@2views"]]
     assert sets[2].X.shape[1] == 2 * sets[0].X.shape[1]
     assert not notes
+
+
+def test_a_resume_that_computes_other_vectors_is_refused(tmp_path: Path, weights: tuple[str, ...]) -> None:
+    """As after an update of a library that changes results: same Spec, other numbers."""
+    posts(tmp_path, 5)
+    extract(tmp_path, weights, statistics=False)
+    path = tmp_path / "cache.h5"
+    with open_cache(path) as cache:
+        space = cache.spaces["test_resnet"]
+        info, keys, rows = space.info, space.keys.copy(), space.read(np.arange(5))
+    path.unlink()
+    with CacheWriter(path) as writer:
+        writer.open(info)
+        writer.append("test_resnet", [key.tobytes() for key in keys], np.roll(rows, 1, axis=1))
+        writer.checkpoint()
+    before = path.read_bytes()
+    posts(tmp_path, 7)
+    with pytest.raises(InputError, match=r"differs by .*%: install what made it \(timm .* prune .* test_resnet$"):
+        extract(tmp_path, weights, statistics=False)
+    assert path.read_bytes() == before
