@@ -6,8 +6,8 @@ pixels are touched: decoding takes 4 bytes a pixel or more, so that would be 256
 
 PIL reads every header; the pixels of an ordinary JPEG come from simplejpeg, the same libjpeg-turbo without PIL's four
 bytes a pixel and without the copy out of them: 1.3 to 1.5 times as fast, and equal in every pixel. Where simplejpeg
-objects to anything at all, PIL decides what becomes of the file. PNG and WebP could be read 1.2 and 1.4 times as fast,
-by torchcodec, of which each version fits one version of torch; pyspng's 1.8 holds the GIL and is lost on two threads.
+objects to anything at all, PIL decides what becomes of the file. torchcodec reads PNG 1.2 and WebP 1.4 times as fast
+as PIL, but would import torch wherever a picture is read; pyspng's 1.8 for PNG holds the GIL: nothing on two threads.
 """
 
 import io

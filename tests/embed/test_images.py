@@ -149,7 +149,7 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(file_format: str) -> None:
 
 
 def test_a_dark_sixteen_bit_picture_stays_dark() -> None:
-    assert pixels(decode(encoded(Image.fromarray(np.full((2, 2), 2570, np.uint16)), "PNG"))).max() == 10
+    assert decode(encoded(Image.fromarray(np.full((2, 2), 2570, np.uint16)), "PNG")).pixels.max() == 10
 
 
 @pytest.mark.parametrize(
