@@ -21,6 +21,7 @@ POOLINGS = {pooling: pooling for pooling in ("mean", "cls", "pooler")}
 HUB = "hub"
 MIN_TOKENS = 8
 MAX_VIEWS = 64
+TABLES = (".csv", ".tsv", ".parquet")
 CONFIG = "config.json"
 _SETTINGS = (".json", ".txt", ".model")  # configuration and tokenizer
 _ENCODERS: dict[Family, str] = {
@@ -156,6 +157,9 @@ def build(options: EncoderOptions) -> tuple[Request, ...]:
         raise InputError(f"--tokens {options.tokens}: expected {MIN_TOKENS} or more: leave it out for 512")
     if not 0 <= options.views <= MAX_VIEWS:
         raise InputError(f"--views {options.views}: expected 0 to {MAX_VIEWS}: leave it out for none")
+    for name in (*options.image, *options.text):
+        if Path(name).suffix.lower() in TABLES:
+            raise InputError(f"encoder {name!r} is a table of posts: expected a model: put the table before the flags")
     files = _weights_flags(options.weights)
     images, texts = options.image, options.text
     if not images and not texts:

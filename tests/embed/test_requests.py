@@ -316,3 +316,8 @@ def test_provenance_names_the_file_and_no_folder(weights: Path) -> None:
 def test_a_number_of_views_that_makes_no_sense(views: int) -> None:
     with pytest.raises(InputError, match=rf"--views {views}: expected 0 to 64"):
         build(EncoderOptions(views=views))
+
+
+def test_a_table_behind_a_flag_that_takes_several_names() -> None:
+    with pytest.raises(InputError, match=r"^encoder 'posts.csv' is a table of posts: .*put the table before"):
+        build(EncoderOptions(text=("all-MiniLM-L6-v2", "posts.csv")))
