@@ -20,6 +20,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,7 @@ import numpy.typing as npt
 
 from data.config import InputError, canonical_json
 from data.files import sync_folder
+from embed.parallel import spread
 from embed.spaces import KEY_BYTES, MAX_JSON, SpaceInfo
 
 MAGIC = b"EMBEDSEG"
@@ -35,6 +37,8 @@ VERSION = 1
 PREFIX = struct.Struct("<8sII")  # magic, bytes of JSON, their crc32
 FRAME = struct.Struct("<4sIIQ")  # tag, kind, rows, bytes of payload; a crc32 follows
 CRC = struct.Struct("<I")
+HEAD = FRAME.size + CRC.size
+GROUP = 64  # frames that one thread checks at a time
 TAG = b"FRAM"
 ROWS, FAIL = 1, 2
 SUFFIX = ".segment"
@@ -196,37 +200,63 @@ def scan(path: Path) -> Index | None:
         header = _read_header(file, path)
         if header is None:
             return None
-        failures: dict[bytes, str] = {}
-        keys, offsets, end = [], [], file.tell()
-        while (frame := _read_frame(file, size - end, header.info)) is not None:
-            kind, n, payload = frame
-            if kind == ROWS:
-                keys.append(np.frombuffer(payload, np.uint8, n * KEY_BYTES).reshape(n, KEY_BYTES).copy())
-                first = end + FRAME.size + CRC.size + n * KEY_BYTES
-                offsets.append(first + header.info.row_bytes * np.arange(n, dtype=np.int64))
-            else:
-                failures.setdefault(payload[:KEY_BYTES], payload[KEY_BYTES:].decode(errors="replace"))
-            end = file.tell()
-    none = np.zeros((0, KEY_BYTES), np.uint8), np.zeros(0, np.int64)
-    return Index(
-        path, header, np.concatenate([none[0], *keys]), np.concatenate([none[1], *offsets]), failures, size - end
-    )
+        end = file.tell()
+        frames = list(_frames(file.fileno(), end, size, header.info))
+        groups = [frames[at : at + GROUP] for at in range(0, len(frames), GROUP)]
+        names = [name for group in spread(partial(_whole, file.fileno()), groups) for name in group]
+    keys, offsets, failures = [np.zeros((0, KEY_BYTES), np.uint8)], [np.zeros(0, np.int64)], {}
+    for frame, name in zip(frames, names, strict=True):
+        if name is None:
+            break
+        if frame.kind == ROWS:
+            keys.append(np.frombuffer(name, np.uint8).reshape(-1, KEY_BYTES))
+            first = frame.start + len(name)
+            offsets.append(np.arange(first, first + frame.n * header.info.row_bytes, header.info.row_bytes))
+        else:
+            failures.setdefault(name[:KEY_BYTES], name[KEY_BYTES:].decode(errors="replace"))
+        end = frame.end
+    return Index(path, header, np.concatenate(keys), np.concatenate(offsets), failures, size - end)
 
 
-def _read_frame(file: IO[bytes], left: int, info: SpaceInfo) -> tuple[int, int, bytes] | None:
-    """(kind, n, payload) of the next frame, without the padding; None at the end, and at whatever is no frame."""
-    head = file.read(FRAME.size + CRC.size)
-    if len(head) < FRAME.size + CRC.size:
-        return None
-    tag, kind, n, size = FRAME.unpack_from(head)
-    fits = {ROWS: size == n * (KEY_BYTES + info.row_bytes), FAIL: KEY_BYTES <= size <= KEY_BYTES + MAX_REASON}
-    if tag != TAG or not n or not fits.get(kind, False) or size > left:
-        return None
-    payload = file.read(size + -size % 8)
-    (crc,) = CRC.unpack_from(head, FRAME.size)
-    if len(payload) < size + -size % 8 or zlib.crc32(payload, zlib.crc32(head[: FRAME.size])) != crc:
-        return None
-    return kind, n, payload[:size]
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where a frame's payload lies, if the frame is whole."""
+
+    kind: int
+    n: int
+    head: bytes
+    start: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size + -self.size % 8
+
+
+def _frames(handle: int, at: int, end: int, info: SpaceInfo) -> Iterator[_Frame]:
+    """What looks like frames, by their heads alone; stops at the end, and at whatever is no frame."""
+    while len(head := os.pread(handle, HEAD, at)) == HEAD:
+        tag, kind, n, size = FRAME.unpack_from(head)
+        fits = {ROWS: size == n * (KEY_BYTES + info.row_bytes), FAIL: KEY_BYTES <= size <= KEY_BYTES + MAX_REASON}
+        frame = _Frame(kind, n, head, at + HEAD, size)
+        if tag != TAG or not n or not fits.get(kind, False) or frame.end > end:
+            return
+        yield frame
+        at = frame.end
+
+
+def _whole(handle: int, frames: "list[_Frame]") -> list[bytes | None]:
+    """The keys of each frame, or the key and reason of a failure; None where the frame is damaged."""
+    buffer = memoryview(bytearray(max(frame.end - frame.start for frame in frames)))
+    found: list[bytes | None] = []
+    for frame in frames:
+        payload = buffer[: frame.end - frame.start]
+        (crc,) = CRC.unpack_from(frame.head, FRAME.size)
+        whole = os.preadv(handle, [payload], frame.start) == len(payload)
+        whole = whole and zlib.crc32(payload, zlib.crc32(frame.head[: FRAME.size])) == crc
+        name = payload[: frame.n * KEY_BYTES if frame.kind == ROWS else frame.size]
+        found.append(bytes(name) if whole else None)
+    return found
 
 
 class Journal:

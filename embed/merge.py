@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from data.config import InputError
 from data.files import atomic_write
 from embed.hdf5 import BLOCK, Array, write_cache
 from embed.journal import Index
 from embed.spaces import KEY_BYTES, SpaceInfo, damaged
-from embed.store import ABSENT, Keys, Space, as_void, locate, open_cache
+from embed.store import ABSENT, Keys, Space, locate, open_cache, sorted_once
 
 
 class MergedSpace:
@@ -36,7 +35,7 @@ class MergedSpace:
         self.info: SpaceInfo = indexes[-1].info if indexes else _info(old)
         before = [old.keys] if old else []
         everything = np.concatenate([*before, *(index.keys for index in indexes)])
-        _, self._source = np.unique(as_void(everything), return_index=True)  # of equal keys the first
+        self._source = sorted_once(everything)  # of equal keys the first
         self.keys: Keys = everything[self._source]
         starts = np.cumsum([old.rows if old else 0, *(len(index.keys) for index in indexes)])
         self._starts: list[int] = starts.tolist()
@@ -70,7 +69,8 @@ class MergedSpace:
         for number, (index, windows) in enumerate(zip(self._indexes, self._windows, strict=True)):
             mine = (source >= self._starts[number]) & (source < self._starts[number + 1])
             if mine.any():
-                out[mine] = windows[index.offsets[source[mine] - self._starts[number]] // out.itemsize]
+                rows = windows[index.offsets[source[mine] - self._starts[number]] // out.itemsize]
+                out[mine] = rows.view(out.dtype).reshape(-1, self.info.dim)
         return out
 
 
@@ -81,14 +81,14 @@ def _info(space: Space | None) -> SpaceInfo:
 
 
 def _windows(index: Index) -> Array:
-    """The mapped segment as if a row began at every item of it: (items − dim + 1, dim), no copy."""
-    dim = index.info.dim
+    """The mapped segment as if a row, one opaque item, began at every number of it. No copy."""
+    row = np.dtype(f"V{index.info.row_bytes}")
     if not len(index.keys):
-        return np.empty((0, dim), index.info.dtype)
+        return np.empty(0, row)
     with open(index.path, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    items = np.dtype(index.info.dtype).itemsize
-    return sliding_window_view(np.frombuffer(mapped, index.info.dtype, len(mapped) // items), dim)
+    step = np.dtype(index.info.dtype).itemsize
+    return np.ndarray((len(mapped) - row.itemsize) // step + 1, row, mapped, strides=step)
 
 
 def fold(path: Path, indexes: Sequence[Index]) -> None:
