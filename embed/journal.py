@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -218,8 +218,7 @@ def scan(path: Path) -> Index | None:
     return Index(path, header, np.concatenate(keys), np.concatenate(offsets), failures, size - end)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(NamedTuple):
     """Where a frame's payload lies, if the frame is whole."""
 
     kind: int
@@ -227,22 +226,20 @@ class _Frame:
     head: bytes
     start: int
     size: int
-
-    @property
-    def end(self) -> int:
-        return self.start + self.size + -self.size % 8
+    end: int
 
 
 def _frames(handle: int, at: int, end: int, info: SpaceInfo) -> Iterator[_Frame]:
     """What looks like frames, by their heads alone; stops at the end, and at whatever is no frame."""
+    per_row = KEY_BYTES + info.row_bytes
     while len(head := os.pread(handle, HEAD, at)) == HEAD:
         tag, kind, n, size = FRAME.unpack_from(head)
-        fits = {ROWS: size == n * (KEY_BYTES + info.row_bytes), FAIL: KEY_BYTES <= size <= KEY_BYTES + MAX_REASON}
-        frame = _Frame(kind, n, head, at + HEAD, size)
-        if tag != TAG or not n or not fits.get(kind, False) or frame.end > end:
+        fits = size == n * per_row if kind == ROWS else kind == FAIL and 0 <= size - KEY_BYTES <= MAX_REASON
+        after = at + HEAD + size + -size % 8
+        if tag != TAG or not n or not fits or after > end:
             return
-        yield frame
-        at = frame.end
+        yield _Frame(kind, n, head, at + HEAD, size, after)
+        at = after
 
 
 def _whole(handle: int, frames: "list[_Frame]") -> list[bytes | None]:

@@ -18,7 +18,7 @@ from data.files import atomic_write
 from embed.hdf5 import BLOCK, Array, write_cache
 from embed.journal import Index
 from embed.spaces import KEY_BYTES, SpaceInfo, damaged
-from embed.store import ABSENT, Keys, Space, locate, open_cache, sorted_once
+from embed.store import ABSENT, Keys, Rows, Space, locate, open_cache, sorted_once
 
 
 class MergedSpace:
@@ -33,14 +33,16 @@ class MergedSpace:
         self._old = old
         self._indexes = indexes
         self.info: SpaceInfo = indexes[-1].info if indexes else _info(old)
-        before = [old.keys] if old else []
-        everything = np.concatenate([*before, *(index.keys for index in indexes)])
-        self._source = sorted_once(everything)  # of equal keys the first
-        self.keys: Keys = everything[self._source]
-        starts = np.cumsum([old.rows if old else 0, *(len(index.keys) for index in indexes)])
-        self._starts: list[int] = starts.tolist()
+        tables = [*([old] if old else []), *indexes]
+        everything = np.concatenate([table.keys for table in tables])
+        source = sorted_once(everything)  # of equal keys the first
+        self.keys: Keys = everything[source]
         self.failures = self._merged_failures()
-        self._windows = [_windows(index) for index in indexes]
+        # a row lies in the table `_table` at `_place`
+        self._tables = [_rows(table) for table in tables]
+        sizes = [len(table.keys) for table in tables]
+        self._table = np.repeat(np.arange(len(tables), dtype=np.int32), sizes)[source]
+        self._place = np.concatenate([_places(table) for table in tables])[source]
 
     def _merged_failures(self) -> dict[bytes, str]:
         tables = [self._old.failures] if self._old else []
@@ -61,17 +63,15 @@ class MergedSpace:
 
     def block(self, start: int, stop: int) -> Array:
         """Embeddings of the merged rows `start` to `stop`, (stop − start, dim)."""
-        source = self._source[start:stop]
-        out = np.empty((len(source), self.info.dim), self.info.dtype)
-        if self._old is not None:
-            mine = source < self._starts[0]
-            out[mine] = self._old.embedding[source[mine]]
-        for number, (index, windows) in enumerate(zip(self._indexes, self._windows, strict=True)):
-            mine = (source >= self._starts[number]) & (source < self._starts[number + 1])
-            if mine.any():
-                rows = windows[index.offsets[source[mine] - self._starts[number]] // out.itemsize]
-                out[mine] = rows.view(out.dtype).reshape(-1, self.info.dim)
-        return out
+        table, place = self._table[start:stop], self._place[start:stop]
+        if (table == table[0]).all():
+            rows = self._tables[table[0]][place]
+        else:
+            rows = np.empty(len(table), f"V{self.info.row_bytes}")
+            for number in np.flatnonzero(np.bincount(table)).tolist():
+                mine = table == number
+                rows[mine] = self._tables[number][place[mine]]
+        return rows.view(self.info.dtype).reshape(-1, self.info.dim)
 
 
 def _info(space: Space | None) -> SpaceInfo:
@@ -80,15 +80,24 @@ def _info(space: Space | None) -> SpaceInfo:
     return space.info
 
 
-def _windows(index: Index) -> Array:
-    """The mapped segment as if a row, one opaque item, began at every number of it. No copy."""
-    row = np.dtype(f"V{index.info.row_bytes}")
-    if not len(index.keys):
+def _rows(table: Space | Index) -> Array:
+    """A table's rows as opaque items. Of a segment, mapped, as if one began at every number of it; no copy."""
+    row = np.dtype(f"V{table.info.row_bytes}")
+    if not len(table.keys):
         return np.empty(0, row)
-    with open(index.path, "rb") as file:
+    if isinstance(table, Space):
+        return table.embedding.view(row).reshape(-1)
+    with open(table.path, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    step = np.dtype(index.info.dtype).itemsize
+    step = np.dtype(table.info.dtype).itemsize
     return np.ndarray((len(mapped) - row.itemsize) // step + 1, row, mapped, strides=step)
+
+
+def _places(table: Space | Index) -> Rows:
+    """Which items of `_rows` a table's rows are."""
+    if isinstance(table, Space):
+        return np.arange(table.rows)
+    return table.offsets // np.dtype(table.info.dtype).itemsize
 
 
 def fold(path: Path, indexes: Sequence[Index]) -> None:

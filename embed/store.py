@@ -12,11 +12,13 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from embed.half import widen
 from embed.hdf5 import BLOCK, Array, Layout, block_crc, blocks, read_cache
+from embed.parallel import spread
 from embed.spaces import KEY_BYTES, SpaceInfo
 
 ABSENT, FAILED = -1, -2
-GATHER = 1024  # rows converted at a time: they fit the processor's cache
+GATHER = 1024  # rows read at a time
 
 Keys = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]
@@ -78,26 +80,32 @@ class Space:
         rows[missing[locate(self.failed_keys, keys[missing]) != ABSENT]] = FAILED
         return rows
 
-    def read(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Embeddings of `rows` int64 (m,), in their order, repeated ones too; float32 (m, dim).
+    def read(self, rows: Rows | None = None) -> npt.NDArray[np.float32]:
+        """Embeddings of `rows` int64 (m,), in their order, repeated ones too; None: of all; float32 (m, dim).
 
         Raises:
             IndexError: a row is outside 0 … rows − 1, ABSENT and FAILED among them.
         """
-        if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
+        if rows is not None and len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {self.rows}")
-        out = np.empty((len(rows), self.info.dim), np.float32)
-        for start in range(0, len(rows), GATHER):
-            out[start : start + GATHER] = self.embedding[rows[start : start + GATHER]]
-        return out
+        out = np.empty((self.rows if rows is None else len(rows), self.info.dim), np.float32)
 
-    def load(self, dtype: str = "float32") -> Array:
-        return np.array(self.embedding, dtype)
+        def fill(start: int) -> None:
+            part = slice(start, start + GATHER)
+            found = self.embedding[part if rows is None else rows[part]]
+            if found.dtype == np.float16:
+                widen(found, out[part])
+            else:
+                out[part] = found
+
+        for _ in spread(fill, range(0, len(out), GATHER)):
+            pass
+        return out
 
     def damaged_blocks(self) -> list[int]:
         """Numbers of the blocks of 4,096 rows whose embeddings or keys do not match their checksum."""
-        pairs = zip(blocks(self.rows), self._crc32.tolist(), strict=True)
-        return [a // BLOCK for (a, b), crc in pairs if block_crc(self.embedding[a:b], self.keys[a:b]) != crc]
+        found = spread(lambda part: block_crc(self.embedding[slice(*part)], self.keys[slice(*part)]), blocks(self.rows))
+        return [number for number, (crc, right) in enumerate(zip(found, self._crc32, strict=True)) if crc != right]
 
     def faults(self) -> Iterator[str]:
         """Everything wrong with the rows, one short text each. Reads all of them."""

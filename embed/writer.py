@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.config import InputError
+from embed.half import narrow
 from embed.journal import Header, Index, Journal, Segment, is_live, read_header, scan
 from embed.merge import fold
 from embed.spaces import KEY_BYTES, SpaceInfo
@@ -220,10 +221,10 @@ class CacheWriter:
 def _converted(info: SpaceInfo, keys: Sequence[bytes], rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """`rows` in the space's dtype. Raises InputError for what that cannot hold."""
     limit = FLOAT16_MAX if info.dtype == "float16" else float(np.finfo(np.float32).max)
-    largest = np.abs(rows).max(axis=1, initial=0.0)
+    if not rows.size or -limit <= rows.min() <= rows.max() <= limit:  # false where one is NaN
+        return narrow(rows) if info.dtype == "float16" else rows.astype(info.dtype, copy=False)
+    largest = np.abs(rows).max(axis=1)
     bad = np.flatnonzero(~(largest <= limit))
-    if not len(bad):
-        return rows.astype(info.dtype, copy=False)
     value, key = float(largest[bad[0]]), keys[bad[0]].hex()[:12]
     start = f"encoder {info.name!r} gave {value:g} for content {key}…"
     if np.isfinite(value) and info.dtype == "float16":

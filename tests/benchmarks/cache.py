@@ -68,7 +68,7 @@ def keys(n: int) -> list[bytes]:
 
 
 def commits(folder: Path, dim: int) -> None:
-    """Batches as an encoder gives them, float32, into the journal and into a growing HDF5 dataset, flushed each time."""
+    """Batches as an encoder gives them, float32, into the journal and into a growing HDF5 dataset with a flush."""
     info = SpaceInfo("x", "f" * 64, "", {}, dim, "float16", {})
     batches = [(keys(BATCH), rows[:BATCH]) for rows in blocks(4096 * 20, dim)]
     path = folder / "flushed.h5"
@@ -154,11 +154,11 @@ def loads(path: Path, rounds: int) -> None:
 
     def load() -> None:
         with open_cache(path) as cache:
-            cache.spaces["x"].load("float16")
+            np.array(cache.spaces["x"].embedding)
 
     def load32() -> None:
         with open_cache(path) as cache:
-            cache.spaces["x"].load("float32")
+            cache.spaces["x"].read()
 
     def astype() -> None:
         with h5py.File(path) as file:
