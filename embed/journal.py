@@ -5,8 +5,7 @@ short is cut off again. Scanning 321 MB takes 0.3 s; appending to HDF5 itself wo
 A writer holds its segment's lock for life: a segment that can be locked is dead, and what it holds is folded into
 cache.h5 by the next checkpoint.
 
-    segment  magic | uint32 size | crc32 | JSON, padded to 8 bytes        then frames
-    frame    b"FRAM" | kind | n | uint64 size | crc32 of all else | keys | rows, or one key | reason; padded to 8 bytes
+    segment  magic | uint32 size | crc32 | JSON, padded to 8 bytes        then frames (embed.frames)
 """
 
 import contextlib
@@ -20,29 +19,21 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from data.config import InputError, canonical_json
 from data.files import sync_folder
-from embed.parallel import spread
+from embed.frames import FAIL, MAX_REASON, ROWS, packed, walk, whole
 from embed.spaces import KEY_BYTES, MAX_JSON, SpaceInfo
 
 MAGIC = b"EMBEDSEG"
 VERSION = 1
 PREFIX = struct.Struct("<8sII")  # magic, bytes of JSON, their crc32
-FRAME = struct.Struct("<4sIIQ")  # tag, kind, rows, bytes of payload; a crc32 follows
-CRC = struct.Struct("<I")
-HEAD = FRAME.size + CRC.size
-GROUP = 64  # frames that one thread checks at a time
-TAG = b"FRAM"
-ROWS, FAIL = 1, 2
 SUFFIX = ".segment"
-MAX_REASON = 300  # bytes
 SYNC_SECONDS = 5.0
 SYNC_BYTES = 64 << 20
 
@@ -129,13 +120,7 @@ class Segment:
         os.close(handle)
 
     def _commit(self, kind: int, n: int, *parts: "bytes | memoryview") -> None:
-        size = sum(map(len, parts))
-        head = FRAME.pack(TAG, kind, n, size)
-        crc = zlib.crc32(head)
-        padded = [*parts, bytes(-size % 8)]
-        for part in padded:
-            crc = zlib.crc32(part, crc)
-        self._write([head, CRC.pack(crc), *padded])
+        self._write(packed(kind, n, *parts))
         self.empty = False
         if self._unsynced >= SYNC_BYTES or time.monotonic() - self._synced_at >= SYNC_SECONDS:
             self.sync()
@@ -200,60 +185,18 @@ def scan(path: Path) -> Index | None:
         header = _read_header(file, path)
         if header is None:
             return None
-        end = file.tell()
-        frames = list(_frames(file.fileno(), end, size, header.info))
-        groups = [frames[at : at + GROUP] for at in range(0, len(frames), GROUP)]
-        names = [name for group in spread(partial(_whole, file.fileno()), groups) for name in group]
-    keys, offsets, failures = [np.zeros((0, KEY_BYTES), np.uint8)], [np.zeros(0, np.int64)], {}
-    for frame, name in zip(frames, names, strict=True):
-        if name is None:
-            break
-        if frame.kind == ROWS:
-            keys.append(np.frombuffer(name, np.uint8).reshape(-1, KEY_BYTES))
-            first = frame.start + len(name)
-            offsets.append(np.arange(first, first + frame.n * header.info.row_bytes, header.info.row_bytes))
-        else:
-            failures.setdefault(name[:KEY_BYTES], name[KEY_BYTES:].decode(errors="replace"))
-        end = frame.end
+        end, row_bytes = file.tell(), header.info.row_bytes
+        keys, offsets = [np.zeros((0, KEY_BYTES), np.uint8)], [np.zeros(0, np.int64)]
+        failures: dict[bytes, str] = {}
+        for frame, name in whole(file.fileno(), list(walk(file.fileno(), end, size, row_bytes))):
+            if frame.kind == ROWS:
+                keys.append(np.frombuffer(name, np.uint8).reshape(-1, KEY_BYTES))
+                first = frame.start + len(name)
+                offsets.append(np.arange(first, first + frame.n * row_bytes, row_bytes))
+            else:
+                failures.setdefault(name[:KEY_BYTES], name[KEY_BYTES:].decode(errors="replace"))
+            end = frame.end
     return Index(path, header, np.concatenate(keys), np.concatenate(offsets), failures, size - end)
-
-
-class _Frame(NamedTuple):
-    """Where a frame's payload lies, if the frame is whole."""
-
-    kind: int
-    n: int
-    head: bytes
-    start: int
-    size: int
-    end: int
-
-
-def _frames(handle: int, at: int, end: int, info: SpaceInfo) -> Iterator[_Frame]:
-    """What looks like frames, by their heads alone; stops at the end, and at whatever is no frame."""
-    per_row = KEY_BYTES + info.row_bytes
-    while len(head := os.pread(handle, HEAD, at)) == HEAD:
-        tag, kind, n, size = FRAME.unpack_from(head)
-        fits = size == n * per_row if kind == ROWS else kind == FAIL and 0 <= size - KEY_BYTES <= MAX_REASON
-        after = at + HEAD + size + -size % 8
-        if tag != TAG or not n or not fits or after > end:
-            return
-        yield _Frame(kind, n, head, at + HEAD, size, after)
-        at = after
-
-
-def _whole(handle: int, frames: "list[_Frame]") -> list[bytes | None]:
-    """The keys of each frame, or the key and reason of a failure; None where the frame is damaged."""
-    buffer = memoryview(bytearray(max(frame.end - frame.start for frame in frames)))
-    found: list[bytes | None] = []
-    for frame in frames:
-        payload = buffer[: frame.end - frame.start]
-        (crc,) = CRC.unpack_from(frame.head, FRAME.size)
-        whole = os.preadv(handle, [payload], frame.start) == len(payload)
-        whole = whole and zlib.crc32(payload, zlib.crc32(frame.head[: FRAME.size])) == crc
-        name = payload[: frame.n * KEY_BYTES if frame.kind == ROWS else frame.size]
-        found.append(bytes(name) if whole else None)
-    return found
 
 
 class Journal:

@@ -6,6 +6,7 @@ Keys and offsets are in memory, 180 bytes a row at the peak: 290 MB for a journa
 """
 
 import glob
+import itertools
 import mmap
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,8 +18,8 @@ from data.config import InputError
 from data.files import atomic_write
 from embed.hdf5 import BLOCK, Array, write_cache
 from embed.journal import Index
-from embed.spaces import KEY_BYTES, SpaceInfo, damaged
-from embed.store import ABSENT, Keys, Rows, Space, locate, open_cache, sorted_once
+from embed.spaces import SpaceInfo, damaged
+from embed.store import ABSENT, Keys, Rows, Space, as_keys, locate, open_cache, sorted_once
 
 
 class MergedSpace:
@@ -33,7 +34,7 @@ class MergedSpace:
         self._old = old
         self._indexes = indexes
         self.info: SpaceInfo = indexes[-1].info if indexes else _info(old)
-        tables = [*([old] if old else []), *indexes]
+        tables: list[Space | Index] = [*([old] if old else []), *indexes]
         everything = np.concatenate([table.keys for table in tables])
         source = sorted_once(everything)  # of equal keys the first
         self.keys: Keys = everything[source]
@@ -50,9 +51,8 @@ class MergedSpace:
         for table in (*tables, *(index.failures for index in self._indexes)):
             for key, why in table.items():
                 found[key] = min(why, found.get(key, why))
-        keys = np.frombuffer(b"".join(found), np.uint8).reshape(-1, KEY_BYTES)
-        failed = locate(self.keys, keys) == ABSENT
-        return {key: why for (key, why), bad in zip(found.items(), failed.tolist(), strict=True) if bad}
+        failed = locate(self.keys, as_keys(found)) == ABSENT
+        return dict(itertools.compress(found.items(), failed.tolist()))
 
     def changed(self) -> bool:
         """Is there anything that the file does not say yet?"""
@@ -71,7 +71,8 @@ class MergedSpace:
             for number in np.flatnonzero(np.bincount(table)).tolist():
                 mine = table == number
                 rows[mine] = self._tables[number][place[mine]]
-        return rows.view(self.info.dtype).reshape(-1, self.info.dim)
+        found: Array = rows.view(self.info.dtype).reshape(-1, self.info.dim)
+        return found
 
 
 def _info(space: Space | None) -> SpaceInfo:

@@ -5,7 +5,7 @@ descriptions and failures are checked when a cache is opened, those of rows by `
 read of the whole file, 0.4 s a GB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +27,11 @@ Rows = npt.NDArray[np.int64]
 def as_void(keys: Keys) -> Array:
     """(n, 32) bytes as n comparable items; they sort like bytes do."""
     return np.ascontiguousarray(keys).view(f"V{KEY_BYTES}").reshape(-1)
+
+
+def as_keys(keys: Iterable[bytes]) -> Keys:
+    """Keys of 32 bytes as an array (n, 32)."""
+    return np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
 
 
 def sorted_once(keys: Keys) -> Rows:
@@ -58,6 +63,14 @@ def locate(table: Keys, keys: Keys) -> Rows:
     return rows
 
 
+def locate_all(table: Keys, failed: Keys, keys: Keys) -> Rows:
+    """`locate` in `table`, and FAILED for what is in the sorted `failed` instead."""
+    rows = locate(table, keys)
+    missing = np.flatnonzero(rows == ABSENT)
+    rows[missing[locate(failed, keys[missing]) != ABSENT]] = FAILED
+    return rows
+
+
 class Space:
     """One encoder's embeddings: `info`, `rows`, `keys` uint8 (rows, 32) sorted, `failures` key → reason."""
 
@@ -75,10 +88,7 @@ class Space:
 
     def find(self, keys: Keys) -> Rows:
         """Row of each of `keys` uint8 (m, 32), ABSENT = −1 or FAILED = −2; int64 (m,)."""
-        rows = locate(self.keys, keys)
-        missing = np.flatnonzero(rows == ABSENT)
-        rows[missing[locate(self.failed_keys, keys[missing]) != ABSENT]] = FAILED
-        return rows
+        return locate_all(self.keys, self.failed_keys, keys)
 
     def read(self, rows: Rows | None = None) -> npt.NDArray[np.float32]:
         """Embeddings of `rows` int64 (m,), in their order, repeated ones too; None: of all; float32 (m, dim).

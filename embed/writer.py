@@ -7,6 +7,7 @@ Several runs may write one cache: each has its own segments, and what two of the
 
 import contextlib
 import errno
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from embed.half import narrow
 from embed.journal import Header, Index, Journal, Segment, is_live, read_header, scan
 from embed.merge import fold
 from embed.spaces import KEY_BYTES, SpaceInfo
-from embed.store import Space, as_void, open_cache
+from embed.store import ABSENT, Keys, Rows, Space, as_keys, locate, locate_all, open_cache, sorted_once
 
 FLOAT16_MAX = 65504.0
 FRAME_ROWS = 4096
@@ -30,18 +31,34 @@ FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True)
 class Done:
-    """What is committed of one space, when it was asked for: rows and failures, of the file and of dead runs."""
+    """What is committed of one space, when it was asked for: rows and failures, of the file and of dead runs.
+
+    32 bytes a row, where a set of keys takes 130.
+    """
 
     info: SpaceInfo | None = None
     failures: dict[bytes, str] = field(default_factory=dict)
-    _keys: frozenset[bytes] = frozenset()
+    keys: Keys = field(default_factory=lambda: np.empty((0, KEY_BYTES), np.uint8))  # of the rows, sorted, each once
+
+    @classmethod
+    def of(cls, info: SpaceInfo, tables: "Sequence[Space | Index]") -> "Done":
+        """What these tables of one model hold together."""
+        keys = np.concatenate([np.empty((0, KEY_BYTES), np.uint8), *(table.keys for table in tables)])
+        keys = keys[sorted_once(keys)]
+        failures = {key: why for table in tables for key, why in table.failures.items()}
+        failed = locate(keys, as_keys(failures)) == ABSENT
+        return cls(info, dict(itertools.compress(failures.items(), failed.tolist())), keys)
+
+    def find(self, keys: Keys) -> Rows:
+        """For each of `keys` uint8 (m, 32): ABSENT = −1, FAILED = −2, or a number ≥ 0 when it has an embedding."""
+        return locate_all(self.keys, as_keys(sorted(self.failures)), keys)
 
     def contains(self, key: bytes) -> bool:
         """Is there nothing left to do for this key: has it an embedding, or failed?"""
-        return key in self._keys or key in self.failures
+        return key in self.failures or bool(locate(self.keys, as_keys([key]))[0] != ABSENT)
 
     def __len__(self) -> int:
-        return len(self._keys) + len(self.failures)
+        return len(self.keys) + len(self.failures)
 
 
 class CacheWriter:
@@ -82,10 +99,7 @@ class CacheWriter:
         if info is None:
             return Done()
         tables: list[Space | Index] = [*([stored] if stored else []), *pending]
-        tables = [table for table in tables if table.info.same_rows(info)]
-        keys = frozenset(key for table in tables for key in as_void(table.keys).tolist())
-        failures = {key: why for table in tables for key, why in table.failures.items() if key not in keys}
-        return Done(info, failures, keys)
+        return Done.of(info, [table for table in tables if table.info.same_rows(info)])
 
     def _pending(self, name: str) -> list[Index]:
         """What segments of dead runs and this one's own hold of a space, oldest first."""
