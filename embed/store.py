@@ -84,7 +84,7 @@ class Space:
             key.tobytes(): why.decode(errors="replace")
             for key, why in zip(layout.failed_key, layout.failed_why.tolist(), strict=True)
         }
-        self._crc32 = layout.crc32
+        self.crc32 = layout.crc32
 
     def find(self, keys: Keys) -> Rows:
         """Row of each of `keys` uint8 (m, 32), ABSENT = −1 or FAILED = −2; int64 (m,)."""
@@ -115,7 +115,7 @@ class Space:
     def damaged_blocks(self) -> list[int]:
         """Numbers of the blocks of 4,096 rows whose embeddings or keys do not match their checksum."""
         found = spread(lambda part: block_crc(self.embedding[slice(*part)], self.keys[slice(*part)]), blocks(self.rows))
-        return [number for number, (crc, right) in enumerate(zip(found, self._crc32, strict=True)) if crc != right]
+        return [number for number, (crc, right) in enumerate(zip(found, self.crc32, strict=True)) if crc != right]
 
     def faults(self) -> Iterator[str]:
         """Everything wrong with the rows, one short text each. Reads all of them."""

@@ -70,11 +70,11 @@ class CacheWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._target = self.path.resolve() if self.path.is_symlink() else self.path  # a rename would replace the link
+        self._target = target_of(self.path)
         self._journal = Journal(self._target)
         self._infos: dict[str, SpaceInfo] = {}
         self._segments: dict[str, Segment] = {}
-        with self._plain_errors():
+        with plain_errors(self.path):
             if self._target.exists():
                 open_cache(self.path).close()
         with self._locked():
@@ -168,7 +168,7 @@ class CacheWriter:
         if rows.shape != (len(keys), info.dim) or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"{len(keys)} keys and rows {rows.shape} for {name!r}, which has {info.dim} columns")
         stored = _converted(info, keys, rows)
-        with self._plain_errors():
+        with plain_errors(self.path):
             for start in range(0, len(keys), FRAME_ROWS):
                 part = slice(start, start + FRAME_ROWS)
                 self._segment(name).rows(list(keys[part]), stored[part])
@@ -177,7 +177,7 @@ class CacheWriter:
         """Commit that `key` has no embedding, and why: one line, cut at 300 bytes."""
         if len(key) != KEY_BYTES:
             raise ValueError(f"a key of {len(key)} bytes")
-        with self._plain_errors():
+        with plain_errors(self.path):
             self._segment(name).failure(key, why)
 
     def _segment(self, name: str) -> Segment:
@@ -212,24 +212,28 @@ class CacheWriter:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with self._plain_errors(), self._journal.locked():
+        with plain_errors(self.path), self._journal.locked():
             yield
 
-    @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        """What the system refuses is the user's to mend: one line instead of a traceback."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno in FULL_DISK:
-                message = (
-                    f"disk full while writing {self.path}: nothing committed is lost; free some space and run again"
-                )
-            elif error.errno is None:  # not the system's, but HDF5's: a bug
-                raise
-            else:
-                message = f"cannot write {self.path} ({error.strerror}): pass another --cache"
-            raise InputError(message) from error
+
+@contextlib.contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """What the system refuses is the user's to mend: one line instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            message = f"disk full while writing {path}: nothing committed is lost; free some space and run again"
+        elif error.errno is None:  # not the system's, but HDF5's: a bug
+            raise
+        else:
+            message = f"cannot write {path} ({error.strerror}): pass another --cache"
+        raise InputError(message) from error
+
+
+def target_of(path: Path) -> Path:
+    """The file itself: a rename would replace a link to it."""
+    return path.resolve() if path.is_symlink() else path
 
 
 def _converted(info: SpaceInfo, keys: Sequence[bytes], rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -248,14 +252,14 @@ def _converted(info: SpaceInfo, keys: Sequence[bytes], rows: npt.NDArray[Any]) -
 
 def _conflict(path: Path, held: SpaceInfo, info: SpaceInfo) -> str:
     """Error 5 of the style guide: what differs, most telling first, and the two ways on."""
-    what, ours, theirs = _difference(held, info)
+    what, ours, theirs = difference(held, info)
     return (
         f"{path} holds {info.name!r} made with {what} {ours}, this run has {theirs}: "
         f"use another --cache, or --rebuild {info.name}"
     )
 
 
-def _difference(held: SpaceInfo, info: SpaceInfo) -> tuple[str, str, str]:
+def difference(held: SpaceInfo, info: SpaceInfo) -> tuple[str, str, str]:
     """(what, in the cache, in this run)."""
     ours, theirs = ({**one.spec, "dim": one.dim, "dtype": one.dtype} for one in (held, info))
     if ours.get("weights") != theirs.get("weights"):

@@ -56,7 +56,7 @@ def arrays(path: Path) -> dict[str, Any]:
     """Everything but the time of creation, byte for byte."""
     found = {}
     for name, s in open_cache(path).spaces.items():
-        found[name] = (s.info, s.keys.tobytes(), s.embedding.tobytes(), s._crc32.tobytes(), list(s.failures.items()))
+        found[name] = (s.info, s.keys.tobytes(), s.embedding.tobytes(), s.crc32.tobytes(), list(s.failures.items()))
     return found
 
 
