@@ -58,7 +58,7 @@ def export(path: Path, folder: Path, kind: str, names: Sequence[str]) -> Exporte
     """
     write = pick(FORMATS, kind, "format")
     files: list[Path] = []
-    with open_cache(path) as cache, plain_errors(folder):
+    with open_cache(path) as cache, plain_errors(folder, "--to"):
         spaces = [pick(cache.spaces, name, "encoder") for name in dict.fromkeys(names or cache.spaces)]
         for space in spaces:
             stem = folder / file_name(space.info)

@@ -217,8 +217,8 @@ class CacheWriter:
 
 
 @contextlib.contextmanager
-def plain_errors(path: Path) -> Iterator[None]:
-    """What the system refuses is the user's to mend: one line instead of a traceback."""
+def plain_errors(path: Path, flag: str = "--cache") -> Iterator[None]:
+    """What the system refuses is the user's to mend: one line instead of a traceback. `flag` chooses another place."""
     try:
         yield
     except OSError as error:
@@ -227,7 +227,7 @@ def plain_errors(path: Path) -> Iterator[None]:
         elif error.errno is None:  # not the system's, but HDF5's: a bug
             raise
         else:
-            message = f"cannot write {path} ({error.strerror}): pass another --cache"
+            message = f"cannot write {path} ({error.strerror}): pass another {flag}"
         raise InputError(message) from error
 
 

@@ -1,5 +1,7 @@
-"""What the cache's tests share: short runs over contents whose embedding is a function of their number."""
+"""What the cache's tests share: short runs over contents whose embedding is a function of their number, and a file."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.config import InputError
+from embed.hdf5 import BLOCK, read_cache
 from embed.spaces import SpaceInfo
 from embed.store import open_cache
 from embed.writer import CacheWriter
@@ -77,3 +81,43 @@ def runs() -> type[Runs]:
 def path(tmp_path: Path) -> Path:
     """Where a cache may be made."""
     return tmp_path / "cache.h5"
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of two spaces: `hub/x`, of more than two blocks, and `small`, which has a failure only."""
+    path = tmp_path_factory.mktemp("made") / "cache.h5"
+    rows = 2 * BLOCK + 100
+    info = SpaceInfo("hub/x", "f" * 64, "r" * 64, {"kind": "image", "weights": "9f3c"}, 5, "float16", {"note": "späße"})
+    with CacheWriter(path) as writer:
+        writer.open(info)
+        keys = [i.to_bytes(32, "big") for i in range(rows + 2)]
+        writer.append(info.name, keys[:rows], np.arange(rows * 5).reshape(-1, 5) % 2000)
+        writer.fail(info.name, keys[rows], "the picture is cut short")
+        writer.fail(info.name, keys[rows + 1], "Bild zerstört")
+        writer.open(SpaceInfo("small", "e" * 64, "", {"kind": "text"}, 3, "float32", {}))
+        writer.fail("small", keys[1], "no")
+        writer.checkpoint()
+    return path
+
+
+@pytest.fixture
+def cache(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copy(made, tmp_path / "cache.h5"))
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., str]:
+    """Opening a file is one line that names it and says what to do; returns the line."""
+
+    def check(path: Path, match: str | None = None) -> str:
+        with pytest.raises(InputError, match=match) as caught:
+            read_cache(path)
+        line = str(caught.value)
+        assert line.count("\n") == 0
+        assert path.name in line
+        assert "delete it and run python -m embed.extract again" in line or "another" in line
+        return line
+
+    return check
