@@ -1,4 +1,4 @@
-"""Command and public face of the embedding cache: open it, write it, look at it, check it.
+"""Command and public face of the embedding cache: open it, write it, look at it, check it, look after it.
 
 `from embed.cache import open_cache, CacheWriter` works; the modules behind it, with NumPy and h5py, are imported on
 first use, so that `--help` takes 0.05 s and not 0.25.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from data.config import argument, main, option
+from data.config import InputError, Result, argument, main, option
 from embed.spaces import DEFAULT_CACHE, SpaceInfo, damaged
 
 if TYPE_CHECKING:
@@ -35,10 +35,14 @@ def __getattr__(name: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheCommand:
-    """Look at an embedding cache (info), or read all of it and check every byte (verify)."""
+    """Look after an embedding cache: show what it holds (info), check every byte (verify), drop spaces (prune), fold
+    other caches in (merge), or write spaces for other programs (export)."""
 
-    action: Literal["info", "verify"] = argument("what to do", "info")
+    action: Literal["info", "verify", "prune", "merge", "export"] = argument("what to do", "info")
     cache: Path = argument("the cache file", DEFAULT_CACHE)
+    names: tuple[str, ...] = argument("prune, export: encoders; merge: other cache files", ())
+    to: Path | None = option("export: the folder to write into", metavar="FOLDER")
+    format: Literal["parquet", "npy", "safetensors"] = option("export: kind of file", "parquet")
     json: bool = option("print one JSON object", False)
 
 
@@ -149,26 +153,55 @@ def pending(cache: Path) -> Pending:
     return Pending(len(segments), live, rows, failed, dropped)
 
 
-def run(config: CacheCommand) -> CacheInfo:
-    """Describe a cache; `verify` also reads every row.
+def run(config: CacheCommand) -> Result:
+    """Do what the command says.
 
     Raises:
-        InputError: there is no such cache, it cannot be trusted, or a row does not match its checksum.
+        InputError: there is no such cache, it cannot be trusted, a row does not match its checksum, or the action
+            does not go with what else was passed.
     """
+    _check(config)
+    if config.action == "prune":
+        from embed.maintain import prune
+
+        return prune(config.cache, config.names)
+    if config.action == "merge":
+        from embed.maintain import merge
+
+        return merge(config.cache, [Path(name) for name in config.names])
+    if config.to:  # export
+        from embed.export import export
+
+        return export(config.cache, config.to, config.format, config.names)
+    return look(config.cache, verify=config.action == "verify")
+
+
+def _check(config: CacheCommand) -> None:
+    """Refuse what would be ignored, and what is missing."""
+    if config.action in ("info", "verify") and config.names:
+        raise InputError(f"{config.action} takes one cache, not also {config.names[0]!r}: leave it out")
+    if config.action in ("prune", "merge") and not config.names:
+        what = "the encoders to drop" if config.action == "prune" else "the caches to fold in"
+        raise InputError(f"{config.action} {config.cache} changes nothing: name {what}")
+    if (config.action == "export") != (config.to is not None):
+        raise InputError("export goes with --to FOLDER: pass both or none")
+
+
+def look(path: Path, *, verify: bool) -> CacheInfo:
+    """Describe a cache; `verify` also reads every row."""
     from embed.store import open_cache
 
-    waiting = pending(config.cache)
-    if waiting.segments and not config.cache.exists():
-        return CacheInfo(config.cache, 0, "", [], waiting, verified=False)
-    with open_cache(config.cache) as cache:
-        if config.action == "verify":
+    waiting = pending(path)
+    if waiting.segments and not path.exists():
+        return CacheInfo(path, 0, "", [], waiting, verified=False)
+    with open_cache(path) as cache:
+        if verify:
             faults = [fault for space in cache.spaces.values() for fault in space.faults()]
             if faults:
                 more = f" and {count(len(faults) - 1, 'more fault')}" if len(faults) > 1 else ""
-                raise damaged(config.cache, faults[0] + more)
+                raise damaged(path, faults[0] + more)
         spaces = [SpaceSummary.of(space) for space in cache.spaces.values()]
-    size = config.cache.stat().st_size
-    return CacheInfo(config.cache, size, cache.created, spaces, waiting, verified=config.action == "verify")
+    return CacheInfo(path, path.stat().st_size, cache.created, spaces, waiting, verified=verify)
 
 
 if __name__ == "__main__":

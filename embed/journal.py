@@ -5,8 +5,7 @@ short is cut off again. Scanning 321 MB takes 0.3 s; appending to HDF5 itself wo
 A writer holds its segment's lock for life: a segment that can be locked is dead, and what it holds is folded into
 cache.h5 by the next checkpoint.
 
-    segment  magic | uint32 size | crc32 | JSON, padded to 8 bytes        then frames
-    frame    b"FRAM" | kind | n | uint64 size | crc32 of all else | keys | rows, or one key | reason; padded to 8 bytes
+    segment  magic | uint32 size | crc32 | JSON, padded to 8 bytes        then frames (embed.frames)
 """
 
 import contextlib
@@ -28,17 +27,13 @@ import numpy.typing as npt
 
 from data.config import InputError, canonical_json
 from data.files import sync_folder
+from embed.frames import FAIL, MAX_REASON, ROWS, packed, walk, whole
 from embed.spaces import KEY_BYTES, MAX_JSON, SpaceInfo
 
 MAGIC = b"EMBEDSEG"
 VERSION = 1
 PREFIX = struct.Struct("<8sII")  # magic, bytes of JSON, their crc32
-FRAME = struct.Struct("<4sIIQ")  # tag, kind, rows, bytes of payload; a crc32 follows
-CRC = struct.Struct("<I")
-TAG = b"FRAM"
-ROWS, FAIL = 1, 2
 SUFFIX = ".segment"
-MAX_REASON = 300  # bytes
 SYNC_SECONDS = 5.0
 SYNC_BYTES = 64 << 20
 
@@ -125,13 +120,7 @@ class Segment:
         os.close(handle)
 
     def _commit(self, kind: int, n: int, *parts: "bytes | memoryview") -> None:
-        size = sum(map(len, parts))
-        head = FRAME.pack(TAG, kind, n, size)
-        crc = zlib.crc32(head)
-        padded = [*parts, bytes(-size % 8)]
-        for part in padded:
-            crc = zlib.crc32(part, crc)
-        self._write([head, CRC.pack(crc), *padded])
+        self._write(packed(kind, n, *parts))
         self.empty = False
         if self._unsynced >= SYNC_BYTES or time.monotonic() - self._synced_at >= SYNC_SECONDS:
             self.sync()
@@ -196,37 +185,18 @@ def scan(path: Path) -> Index | None:
         header = _read_header(file, path)
         if header is None:
             return None
+        end, row_bytes = file.tell(), header.info.row_bytes
+        keys, offsets = [np.zeros((0, KEY_BYTES), np.uint8)], [np.zeros(0, np.int64)]
         failures: dict[bytes, str] = {}
-        keys, offsets, end = [], [], file.tell()
-        while (frame := _read_frame(file, size - end, header.info)) is not None:
-            kind, n, payload = frame
-            if kind == ROWS:
-                keys.append(np.frombuffer(payload, np.uint8, n * KEY_BYTES).reshape(n, KEY_BYTES).copy())
-                first = end + FRAME.size + CRC.size + n * KEY_BYTES
-                offsets.append(first + header.info.row_bytes * np.arange(n, dtype=np.int64))
+        for frame, name in whole(file.fileno(), list(walk(file.fileno(), end, size, row_bytes))):
+            if frame.kind == ROWS:
+                keys.append(np.frombuffer(name, np.uint8).reshape(-1, KEY_BYTES))
+                first = frame.start + len(name)
+                offsets.append(np.arange(first, first + frame.n * row_bytes, row_bytes))
             else:
-                failures.setdefault(payload[:KEY_BYTES], payload[KEY_BYTES:].decode(errors="replace"))
-            end = file.tell()
-    none = np.zeros((0, KEY_BYTES), np.uint8), np.zeros(0, np.int64)
-    return Index(
-        path, header, np.concatenate([none[0], *keys]), np.concatenate([none[1], *offsets]), failures, size - end
-    )
-
-
-def _read_frame(file: IO[bytes], left: int, info: SpaceInfo) -> tuple[int, int, bytes] | None:
-    """(kind, n, payload) of the next frame, without the padding; None at the end, and at whatever is no frame."""
-    head = file.read(FRAME.size + CRC.size)
-    if len(head) < FRAME.size + CRC.size:
-        return None
-    tag, kind, n, size = FRAME.unpack_from(head)
-    fits = {ROWS: size == n * (KEY_BYTES + info.row_bytes), FAIL: KEY_BYTES <= size <= KEY_BYTES + MAX_REASON}
-    if tag != TAG or not n or not fits.get(kind, False) or size > left:
-        return None
-    payload = file.read(size + -size % 8)
-    (crc,) = CRC.unpack_from(head, FRAME.size)
-    if len(payload) < size + -size % 8 or zlib.crc32(payload, zlib.crc32(head[: FRAME.size])) != crc:
-        return None
-    return kind, n, payload[:size]
+                failures.setdefault(name[:KEY_BYTES], name[KEY_BYTES:].decode(errors="replace"))
+            end = frame.end
+    return Index(path, header, np.concatenate(keys), np.concatenate(offsets), failures, size - end)
 
 
 class Journal:

@@ -6,89 +6,91 @@ Keys and offsets are in memory, 180 bytes a row at the peak: 290 MB for a journa
 """
 
 import glob
+import itertools
 import mmap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from data.config import InputError
 from data.files import atomic_write
 from embed.hdf5 import BLOCK, Array, write_cache
 from embed.journal import Index
-from embed.spaces import KEY_BYTES, SpaceInfo, damaged
-from embed.store import ABSENT, Keys, Space, as_void, locate, open_cache
+from embed.spaces import SpaceInfo, damaged
+from embed.store import ABSENT, Cache, Keys, Rows, Space, as_keys, locate, open_cache, sorted_once
+
+Table = Space | Index
 
 
 class MergedSpace:
-    """A space as it will be written: the file's rows first, then those of the segments, sorted by key.
+    """A space as it will be written: the rows of all tables, sorted by key.
 
     Args:
-        old: the space in the file, None when there is none or a rebuild takes its place.
-        indexes: segments of this space, oldest first.
+        tables: what holds rows of one model; of a key that several have, the row of the first is taken.
     """
 
-    def __init__(self, old: Space | None, indexes: Sequence[Index]) -> None:
-        self._old = old
-        self._indexes = indexes
-        self.info: SpaceInfo = indexes[-1].info if indexes else _info(old)
-        before = [old.keys] if old else []
-        everything = np.concatenate([*before, *(index.keys for index in indexes)])
-        _, self._source = np.unique(as_void(everything), return_index=True)  # of equal keys the first
-        self.keys: Keys = everything[self._source]
-        starts = np.cumsum([old.rows if old else 0, *(len(index.keys) for index in indexes)])
-        self._starts: list[int] = starts.tolist()
+    def __init__(self, tables: Sequence[Table], info: SpaceInfo) -> None:
+        self.info = info
+        self._failures = [table.failures for table in tables]
+        everything = np.concatenate([table.keys for table in tables])
+        source = sorted_once(everything)
+        self.keys: Keys = everything[source]
         self.failures = self._merged_failures()
-        self._windows = [_windows(index) for index in indexes]
+        # a row lies in the table `_table` at `_place`
+        self._rows = [_rows(table) for table in tables]
+        sizes = [len(table.keys) for table in tables]
+        self._table = np.repeat(np.arange(len(tables), dtype=np.int32), sizes)[source]
+        self._place = np.concatenate([_places(table) for table in tables])[source]
 
     def _merged_failures(self) -> dict[bytes, str]:
-        tables = [self._old.failures] if self._old else []
         found: dict[bytes, str] = {}
-        for table in (*tables, *(index.failures for index in self._indexes)):
-            for key, why in table.items():
+        for failures in self._failures:
+            for key, why in failures.items():
                 found[key] = min(why, found.get(key, why))
-        keys = np.frombuffer(b"".join(found), np.uint8).reshape(-1, KEY_BYTES)
-        failed = locate(self.keys, keys) == ABSENT
-        return {key: why for (key, why), bad in zip(found.items(), failed.tolist(), strict=True) if bad}
+        failed = locate(self.keys, as_keys(found)) == ABSENT
+        return dict(itertools.compress(found.items(), failed.tolist()))
 
-    def changed(self) -> bool:
+    def differs(self, stored: Space | None) -> bool:
         """Is there anything that the file does not say yet?"""
-        if self._old is None:
+        if stored is None or not self.info.same_rows(stored.info):
             return bool(len(self.keys) or self.failures)
-        old = self._old
-        return (len(self.keys), self.failures, self.info.request) != (old.rows, old.failures, old.info.request)
+        mine = len(self.keys), self.failures, self.info.request
+        return mine != (stored.rows, stored.failures, stored.info.request)
 
     def block(self, start: int, stop: int) -> Array:
         """Embeddings of the merged rows `start` to `stop`, (stop − start, dim)."""
-        source = self._source[start:stop]
-        out = np.empty((len(source), self.info.dim), self.info.dtype)
-        if self._old is not None:
-            mine = source < self._starts[0]
-            out[mine] = self._old.embedding[source[mine]]
-        for number, (index, windows) in enumerate(zip(self._indexes, self._windows, strict=True)):
-            mine = (source >= self._starts[number]) & (source < self._starts[number + 1])
-            if mine.any():
-                out[mine] = windows[index.offsets[source[mine] - self._starts[number]] // out.itemsize]
-        return out
+        table, place = self._table[start:stop], self._place[start:stop]
+        if (table == table[0]).all():
+            rows = self._rows[table[0]][place]
+        else:
+            rows = np.empty(len(table), f"V{self.info.row_bytes}")
+            for number in np.flatnonzero(np.bincount(table)).tolist():
+                mine = table == number
+                rows[mine] = self._rows[number][place[mine]]
+        found: Array = rows.view(self.info.dtype).reshape(-1, self.info.dim)
+        return found
 
 
-def _info(space: Space | None) -> SpaceInfo:
-    if space is None:
-        raise ValueError("a space of neither rows nor segments")
-    return space.info
-
-
-def _windows(index: Index) -> Array:
-    """The mapped segment as if a row began at every item of it: (items − dim + 1, dim), no copy."""
-    dim = index.info.dim
-    if not len(index.keys):
-        return np.empty((0, dim), index.info.dtype)
-    with open(index.path, "rb") as file:
+def _rows(table: Table) -> Array:
+    """A table's rows as opaque items. Of a segment, mapped, as if one began at every number of it; no copy."""
+    row = np.dtype(f"V{table.info.row_bytes}")
+    if not len(table.keys):
+        return np.empty(0, row)
+    if isinstance(table, Space):
+        return table.embedding.view(row).reshape(-1)
+    with open(table.path, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    items = np.dtype(index.info.dtype).itemsize
-    return sliding_window_view(np.frombuffer(mapped, index.info.dtype, len(mapped) // items), dim)
+    step = np.dtype(table.info.dtype).itemsize
+    return np.ndarray((len(mapped) - row.itemsize) // step + 1, row, mapped, strides=step)
+
+
+def _places(table: Table) -> Rows:
+    """Which items of `_rows` a table's rows are."""
+    if isinstance(table, Space):
+        return np.arange(table.rows)
+    return table.offsets // np.dtype(table.info.dtype).itemsize
 
 
 def fold(path: Path, indexes: Sequence[Index]) -> None:
@@ -101,28 +103,50 @@ def fold(path: Path, indexes: Sequence[Index]) -> None:
         InputError: the file is damaged, or a segment is of another model than the file.
     """
     old = open_cache(path) if path.exists() else None
-    spaces = dict(old.spaces) if old else {}
+    spaces = old.spaces if old else {}
+    merged = [MergedSpace(tables, tables[-1].info) for tables in tables_of(path, old, indexes).values()]
+    if any(space.differs(spaces.get(space.info.name)) for space in merged):
+        for stored in spaces.values():
+            check_rows(path, stored)
+        publish(path, merged, old.created if old else now())
+
+
+def tables_of(path: Path, cache: Cache | None, indexes: Sequence[Index]) -> dict[str, list[Table]]:
+    """What a cache's file and segments, oldest first, hold by space; the file's rows first, unless they are replaced.
+
+    Raises:
+        InputError: a segment is of another model than the file or another segment.
+    """
+    spaces = cache.spaces if cache else {}
     pending: dict[str, list[Index]] = {}
     for index in indexes:
         pending.setdefault(index.info.name, []).append(index)
-    merged = []
+    found: dict[str, list[Table]] = {}
     for name in sorted(spaces.keys() | pending.keys()):
         stored = spaces.get(name)
         segments = _telling(stored, pending.get(name, []))
-        if stored or segments:
-            merged.append(MergedSpace(_kept(path, stored, segments), segments))
-    if not any(space.changed() for space in merged):
-        return
-    for space in spaces.values():
-        if bad := space.damaged_blocks():
-            raise damaged(
-                path, f"rows {bad[0] * BLOCK:,} and following of {space.info.name!r} do not match their checksum"
-            )
+        kept = _kept(path, stored, segments)
+        if kept or segments:
+            found[name] = [*([kept] if kept else []), *segments]
+    return found
+
+
+def check_rows(path: Path, space: Space) -> None:
+    """Raises InputError if a row in the file does not match its checksum: it is not given a fresh one."""
+    if bad := space.damaged_blocks():
+        raise damaged(path, f"rows {bad[0] * BLOCK:,} and following of {space.info.name!r} do not match their checksum")
+
+
+def publish(path: Path, spaces: Sequence[MergedSpace], created: str) -> None:
+    """Put a new file in the place of the old one. Call it with the journal locked."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
         left.unlink()  # of a killed checkpoint: nobody else writes here while the journal is locked
-    created = old.created if old else datetime.now(UTC).isoformat(timespec="seconds")
     with atomic_write(path, "w+b") as file:
-        write_cache(file, merged, created)
+        write_cache(file, spaces, created)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _telling(stored: Space | None, segments: Sequence[Index]) -> list[Index]:

@@ -5,18 +5,20 @@ descriptions and failures are checked when a cache is opened, those of rows by `
 read of the whole file, 0.4 s a GB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
+from embed.half import widen
 from embed.hdf5 import BLOCK, Array, Layout, block_crc, blocks, read_cache
+from embed.parallel import spread
 from embed.spaces import KEY_BYTES, SpaceInfo
 
 ABSENT, FAILED = -1, -2
-GATHER = 1024  # rows converted at a time: they fit the processor's cache
+GATHER = 1024  # rows read at a time
 
 Keys = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]
@@ -27,6 +29,30 @@ def as_void(keys: Keys) -> Array:
     return np.ascontiguousarray(keys).view(f"V{KEY_BYTES}").reshape(-1)
 
 
+def as_keys(keys: Iterable[bytes]) -> Keys:
+    """Keys of 32 bytes as an array (n, 32)."""
+    return np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+
+
+def sorted_once(keys: Keys) -> Rows:
+    """Order that sorts `keys` (n, 32) and leaves out repeated ones but the first; int64 (≤ n,).
+
+    By the first 8 bytes, as numbers, and by all of them only where these are equal: 4 times as fast as comparing keys.
+    """
+    heads = np.ascontiguousarray(keys[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
+    order = np.argsort(heads, kind="stable")
+    heads = heads[order]
+    like_the_one_before = np.concatenate([[False], heads[1:] == heads[:-1]])[: len(heads)]
+    if not like_the_one_before.any():
+        return order
+    tied = np.flatnonzero(like_the_one_before | np.append(like_the_one_before[1:], False))
+    order[tied] = order[tied][np.argsort(as_void(keys[order[tied]]), kind="stable")]
+    full = as_void(keys[order[tied]])
+    repeated = np.zeros(len(order), bool)
+    repeated[tied[1:]] = full[1:] == full[:-1]
+    return order[~repeated]
+
+
 def locate(table: Keys, keys: Keys) -> Rows:
     """For each of `keys` (m, 32) its row in the sorted `table` (n, 32), or ABSENT; int64 (m,)."""
     if not len(table):
@@ -34,6 +60,14 @@ def locate(table: Keys, keys: Keys) -> Rows:
     rows = np.searchsorted(as_void(table), as_void(keys)).astype(np.int64)
     rows[rows == len(table)] = 0
     rows[(table[rows] != keys).any(axis=1)] = ABSENT
+    return rows
+
+
+def locate_all(table: Keys, failed: Keys, keys: Keys) -> Rows:
+    """`locate` in `table`, and FAILED for what is in the sorted `failed` instead."""
+    rows = locate(table, keys)
+    missing = np.flatnonzero(rows == ABSENT)
+    rows[missing[locate(failed, keys[missing]) != ABSENT]] = FAILED
     return rows
 
 
@@ -50,32 +84,38 @@ class Space:
             key.tobytes(): why.decode(errors="replace")
             for key, why in zip(layout.failed_key, layout.failed_why.tolist(), strict=True)
         }
-        self._crc32 = layout.crc32
+        self.crc32 = layout.crc32
 
     def find(self, keys: Keys) -> Rows:
         """Row of each of `keys` uint8 (m, 32), ABSENT = −1 or FAILED = −2; int64 (m,)."""
-        rows = locate(self.keys, keys)
-        missing = np.flatnonzero(rows == ABSENT)
-        rows[missing[locate(self.failed_keys, keys[missing]) != ABSENT]] = FAILED
-        return rows
+        return locate_all(self.keys, self.failed_keys, keys)
 
-    def read(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Embeddings of `rows` int64 (m,), in their order, repeated ones too; float32 (m, dim).
+    def read(self, rows: Rows | None = None) -> npt.NDArray[np.float32]:
+        """Embeddings of `rows` int64 (m,), in their order, repeated ones too; None: of all; float32 (m, dim).
 
         Raises:
             IndexError: a row is outside 0 … rows − 1, ABSENT and FAILED among them.
         """
-        if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
+        if rows is not None and len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {self.rows}")
-        out = np.empty((len(rows), self.info.dim), np.float32)
-        for start in range(0, len(rows), GATHER):
-            out[start : start + GATHER] = self.embedding[rows[start : start + GATHER]]
+        out = np.empty((self.rows if rows is None else len(rows), self.info.dim), np.float32)
+
+        def fill(start: int) -> None:
+            part = slice(start, start + GATHER)
+            found = self.embedding[part if rows is None else rows[part]]
+            if found.dtype == np.float16:
+                widen(found, out[part])
+            else:
+                out[part] = found
+
+        for _ in spread(fill, range(0, len(out), GATHER)):
+            pass
         return out
 
     def damaged_blocks(self) -> list[int]:
         """Numbers of the blocks of 4,096 rows whose embeddings or keys do not match their checksum."""
-        pairs = zip(blocks(self.rows), self._crc32.tolist(), strict=True)
-        return [a // BLOCK for (a, b), crc in pairs if block_crc(self.embedding[a:b], self.keys[a:b]) != crc]
+        found = spread(lambda part: block_crc(self.embedding[slice(*part)], self.keys[slice(*part)]), blocks(self.rows))
+        return [number for number, (crc, right) in enumerate(zip(found, self.crc32, strict=True)) if crc != right]
 
     def faults(self) -> Iterator[str]:
         """Everything wrong with the rows, one short text each. Reads all of them."""

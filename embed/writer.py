@@ -7,6 +7,7 @@ Several runs may write one cache: each has its own segments, and what two of the
 
 import contextlib
 import errno
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.config import InputError
+from embed.half import narrow
 from embed.journal import Header, Index, Journal, Segment, is_live, read_header, scan
 from embed.merge import fold
 from embed.spaces import KEY_BYTES, SpaceInfo
-from embed.store import Space, as_void, open_cache
+from embed.store import ABSENT, Keys, Rows, Space, as_keys, locate, locate_all, open_cache, sorted_once
 
 FLOAT16_MAX = 65504.0
 FRAME_ROWS = 4096
@@ -29,18 +31,34 @@ FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True)
 class Done:
-    """What is committed of one space, when it was asked for: rows and failures, of the file and of dead runs."""
+    """What is committed of one space, when it was asked for: rows and failures, of the file and of dead runs.
+
+    32 bytes a row, where a set of keys takes 130.
+    """
 
     info: SpaceInfo | None = None
     failures: dict[bytes, str] = field(default_factory=dict)
-    _keys: frozenset[bytes] = frozenset()
+    keys: Keys = field(default_factory=lambda: np.empty((0, KEY_BYTES), np.uint8))  # of the rows, sorted, each once
+
+    @classmethod
+    def of(cls, info: SpaceInfo, tables: "Sequence[Space | Index]") -> "Done":
+        """What these tables of one model hold together."""
+        keys = np.concatenate([np.empty((0, KEY_BYTES), np.uint8), *(table.keys for table in tables)])
+        keys = keys[sorted_once(keys)]
+        failures = {key: why for table in tables for key, why in table.failures.items()}
+        failed = locate(keys, as_keys(failures)) == ABSENT
+        return cls(info, dict(itertools.compress(failures.items(), failed.tolist())), keys)
+
+    def find(self, keys: Keys) -> Rows:
+        """For each of `keys` uint8 (m, 32): ABSENT = −1, FAILED = −2, or a number ≥ 0 when it has an embedding."""
+        return locate_all(self.keys, as_keys(sorted(self.failures)), keys)
 
     def contains(self, key: bytes) -> bool:
         """Is there nothing left to do for this key: has it an embedding, or failed?"""
-        return key in self._keys or key in self.failures
+        return key in self.failures or bool(locate(self.keys, as_keys([key]))[0] != ABSENT)
 
     def __len__(self) -> int:
-        return len(self._keys) + len(self.failures)
+        return len(self.keys) + len(self.failures)
 
 
 class CacheWriter:
@@ -52,11 +70,11 @@ class CacheWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._target = self.path.resolve() if self.path.is_symlink() else self.path  # a rename would replace the link
+        self._target = target_of(self.path)
         self._journal = Journal(self._target)
         self._infos: dict[str, SpaceInfo] = {}
         self._segments: dict[str, Segment] = {}
-        with self._plain_errors():
+        with plain_errors(self.path):
             if self._target.exists():
                 open_cache(self.path).close()
         with self._locked():
@@ -81,10 +99,7 @@ class CacheWriter:
         if info is None:
             return Done()
         tables: list[Space | Index] = [*([stored] if stored else []), *pending]
-        tables = [table for table in tables if table.info.same_rows(info)]
-        keys = frozenset(key for table in tables for key in as_void(table.keys).tolist())
-        failures = {key: why for table in tables for key, why in table.failures.items() if key not in keys}
-        return Done(info, failures, keys)
+        return Done.of(info, [table for table in tables if table.info.same_rows(info)])
 
     def _pending(self, name: str) -> list[Index]:
         """What segments of dead runs and this one's own hold of a space, oldest first."""
@@ -153,7 +168,7 @@ class CacheWriter:
         if rows.shape != (len(keys), info.dim) or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"{len(keys)} keys and rows {rows.shape} for {name!r}, which has {info.dim} columns")
         stored = _converted(info, keys, rows)
-        with self._plain_errors():
+        with plain_errors(self.path):
             for start in range(0, len(keys), FRAME_ROWS):
                 part = slice(start, start + FRAME_ROWS)
                 self._segment(name).rows(list(keys[part]), stored[part])
@@ -162,7 +177,7 @@ class CacheWriter:
         """Commit that `key` has no embedding, and why: one line, cut at 300 bytes."""
         if len(key) != KEY_BYTES:
             raise ValueError(f"a key of {len(key)} bytes")
-        with self._plain_errors():
+        with plain_errors(self.path):
             self._segment(name).failure(key, why)
 
     def _segment(self, name: str) -> Segment:
@@ -197,33 +212,37 @@ class CacheWriter:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with self._plain_errors(), self._journal.locked():
+        with plain_errors(self.path), self._journal.locked():
             yield
 
-    @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        """What the system refuses is the user's to mend: one line instead of a traceback."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno in FULL_DISK:
-                message = (
-                    f"disk full while writing {self.path}: nothing committed is lost; free some space and run again"
-                )
-            elif error.errno is None:  # not the system's, but HDF5's: a bug
-                raise
-            else:
-                message = f"cannot write {self.path} ({error.strerror}): pass another --cache"
-            raise InputError(message) from error
+
+@contextlib.contextmanager
+def plain_errors(path: Path, flag: str = "--cache") -> Iterator[None]:
+    """What the system refuses is the user's to mend: one line instead of a traceback. `flag` chooses another place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            message = f"disk full while writing {path}: nothing committed is lost; free some space and run again"
+        elif error.errno is None:  # not the system's, but HDF5's: a bug
+            raise
+        else:
+            message = f"cannot write {path} ({error.strerror}): pass another {flag}"
+        raise InputError(message) from error
+
+
+def target_of(path: Path) -> Path:
+    """The file itself: a rename would replace a link to it."""
+    return path.resolve() if path.is_symlink() else path
 
 
 def _converted(info: SpaceInfo, keys: Sequence[bytes], rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """`rows` in the space's dtype. Raises InputError for what that cannot hold."""
     limit = FLOAT16_MAX if info.dtype == "float16" else float(np.finfo(np.float32).max)
-    largest = np.abs(rows).max(axis=1, initial=0.0)
+    if not rows.size or -limit <= rows.min() <= rows.max() <= limit:  # false where one is NaN
+        return narrow(rows) if info.dtype == "float16" else rows.astype(info.dtype, copy=False)
+    largest = np.abs(rows).max(axis=1)
     bad = np.flatnonzero(~(largest <= limit))
-    if not len(bad):
-        return rows.astype(info.dtype, copy=False)
     value, key = float(largest[bad[0]]), keys[bad[0]].hex()[:12]
     start = f"encoder {info.name!r} gave {value:g} for content {key}…"
     if np.isfinite(value) and info.dtype == "float16":
@@ -233,14 +252,14 @@ def _converted(info: SpaceInfo, keys: Sequence[bytes], rows: npt.NDArray[Any]) -
 
 def _conflict(path: Path, held: SpaceInfo, info: SpaceInfo) -> str:
     """Error 5 of the style guide: what differs, most telling first, and the two ways on."""
-    what, ours, theirs = _difference(held, info)
+    what, ours, theirs = difference(held, info)
     return (
         f"{path} holds {info.name!r} made with {what} {ours}, this run has {theirs}: "
         f"use another --cache, or --rebuild {info.name}"
     )
 
 
-def _difference(held: SpaceInfo, info: SpaceInfo) -> tuple[str, str, str]:
+def difference(held: SpaceInfo, info: SpaceInfo) -> tuple[str, str, str]:
     """(what, in the cache, in this run)."""
     ours, theirs = ({**one.spec, "dim": one.dim, "dtype": one.dtype} for one in (held, info))
     if ours.get("weights") != theirs.get("weights"):

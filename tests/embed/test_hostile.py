@@ -1,6 +1,7 @@
 """Nothing in a file of unknown origin is followed out of it, believed unchecked, or able to kill the reader."""
 
-import mmap
+import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -12,51 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from data.config import InputError
-from embed import hdf5
-from embed.hdf5 import BLOCK, read_cache
-from embed.spaces import SpaceInfo
-from embed.writer import CacheWriter
+from embed.hdf5 import BLOCK
 
-INFO = SpaceInfo("hub/x", "f" * 64, "r" * 64, {"kind": "image", "weights": "9f3c"}, 5, "float16", {"note": "späße"})
-SMALL = SpaceInfo("small", "e" * 64, "", {"kind": "text"}, 3, "float32", {})
-ROWS = 2 * BLOCK + 100
-GROUP = "hub--x"
-
-
-def key(i: int) -> bytes:
-    return i.to_bytes(32, "big")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of two spaces; `small` has failures only."""
-    path = tmp_path_factory.mktemp("hdf5") / "cache.h5"
-    with CacheWriter(path) as writer:
-        writer.open(INFO)
-        writer.append(INFO.name, [key(i) for i in range(ROWS)], np.arange(ROWS * 5).reshape(-1, 5) % 2000)
-        writer.fail(INFO.name, key(ROWS), "the picture is cut short")
-        writer.fail(INFO.name, key(ROWS + 1), "Bild zerstört")
-        writer.open(SMALL)
-        writer.fail("small", key(1), "no")
-        writer.checkpoint()
-    return path
-
-
-@pytest.fixture
-def cache(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(made, tmp_path / "cache.h5"))
-
-
-def refused(path: Path, match: str | None = None) -> str:
-    """Opening it is one line that names the file and says what to do."""
-    with pytest.raises(InputError, match=match) as caught:
-        read_cache(path)
-    line = str(caught.value)
-    assert line.count("\n") == 0
-    assert path.name in line
-    assert "delete it and run python -m embed.extract again" in line or "another" in line
-    return line
+GROUP, ROWS = "hub--x", 2 * BLOCK + 100  # of the cache `made`
 
 
 # Each attack says in its docstring what it is refused for.
@@ -65,6 +24,16 @@ def refused(path: Path, match: str | None = None) -> str:
 def replace(group: Any, name: str, **options: Any) -> None:
     del group[name]
     group.create_dataset(name, **options)
+
+
+def filtered(group: Any, name: str, data: np.ndarray) -> None:
+    """A dataset whose one chunk went through a filter that only a plugin could undo."""
+    del group[name]
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_chunk(data.shape)
+    plist.set_filter(32_004, h5py.h5z.FLAG_OPTIONAL)
+    dataset = group.create_dataset(name, data.shape, data.dtype, dcpl=plist)
+    dataset.id.write_direct_chunk((0, 0), data.tobytes(), filter_mask=0)
 
 
 def attack_external_link(file: Any, other: Path) -> None:
@@ -235,6 +204,32 @@ def attack_no_utf8(file: Any, other: Path) -> None:
     file[GROUP].attrs["encoder"] = np.bytes_(b"\xff\xfe")
 
 
+def attack_pickle(file: Any, other: Path) -> None:
+    r"""spec of /hub--x is \|V"""
+    file[GROUP].attrs["spec"] = np.void(pickle.dumps(other))
+
+
+def attack_opaque_data(file: Any, other: Path) -> None:
+    r"""failed_why holds \|V"""
+    replace(file[GROUP], "failed_why", data=np.array([b"ab", b"cd"], "V2"))
+
+
+def attack_deep_groups(file: Any, other: Path) -> None:
+    """'encoder'"""
+    file.create_group("zzz" + "/deeper" * 2000)
+
+
+def attack_cycle_below(file: Any, other: Path) -> None:
+    """'key' is there twice"""
+    del file[f"{GROUP}/key"]
+    file[f"{GROUP}/key"] = file["/"]
+
+
+def attack_unknown_filter(file: Any, other: Path) -> None:
+    """embedding is not stored plainly"""
+    filtered(file[GROUP], "embedding", np.zeros((ROWS, 5), np.float16))
+
+
 def attack_negative_rows(file: Any, other: Path) -> None:
     """embedding is float16"""
     file[GROUP].attrs.modify("rows", -1)
@@ -249,7 +244,7 @@ ATTACKS = [attack for name, attack in sorted(globals().items()) if name.startswi
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_a_hostile_file_is_refused(cache: Path, made: Path, attack: Callable[[Any, Path], None]) -> None:
+def test_a_hostile_file_is_refused(refused: Any, cache: Path, made: Path, attack: Callable[[Any, Path], None]) -> None:
     before = made.read_bytes()
     with h5py.File(cache, "r+") as file:
         attack(file, made)
@@ -257,26 +252,52 @@ def test_a_hostile_file_is_refused(cache: Path, made: Path, attack: Callable[[An
     assert made.read_bytes() == before
 
 
-def test_a_dataset_that_ends_behind_the_file_is_not_mapped(cache: Path) -> None:
-    """HDF5 itself refuses a file that is shorter than it says, so only the map is shorter here."""
-    with h5py.File(cache) as file, open(cache, "rb") as raw:
-        dataset = file[GROUP]["embedding"]
-        end = dataset.id.get_offset() + dataset.nbytes
-        for length, fits in ((end - 1, False), (end, True)):
-            mapped = mmap.mmap(raw.fileno(), length, access=mmap.ACCESS_READ)
-            if fits:
-                assert hdf5._array(dataset, mapped).shape == (ROWS, 5)
-            else:
-                with pytest.raises(ValueError, match="reaches beyond the end"):
-                    hdf5._array(dataset, mapped)
+READ = "import sys, h5py; h5py.File(sys.argv[1])['hub--x/embedding'][:]"
+OPEN = "import sys; from pathlib import Path; from embed.hdf5 import read_cache; read_cache(Path(sys.argv[1]))"
 
 
-def test_no_library_is_loaded_from_the_plugin_path(cache: Path) -> None:
-    """In a process of its own: the plugin path is the whole process's."""
-    code = (
-        "import sys, h5py; from pathlib import Path; from embed.hdf5 import read_cache;"
-        "h5py.h5pl.append(b'/nowhere'); before = h5py.h5pl.size(); read_cache(Path(sys.argv[1]));"
-        "print(before > 0, h5py.h5pl.size())"
-    )
-    run = subprocess.run([sys.executable, "-c", code, str(cache)], capture_output=True, text=True, check=True)
-    assert run.stdout == "True 0\n"
+@pytest.mark.parametrize(("code", "loaded"), [(READ, True), (OPEN, False)])
+def test_no_library_is_loaded_from_the_plugin_path(cache: Path, tmp_path: Path, code: str, loaded: bool) -> None:
+    """The dynamic linker itself says what it loads: a plain read of an unknown filter takes what lies there."""
+    with h5py.File(cache, "r+") as file:
+        attack_unknown_filter(file, cache)
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    shutil.copy(h5py.h5z.__file__, plugins / "libforeign.so")
+    environment = {**os.environ, "HDF5_PLUGIN_PATH": str(plugins), "LD_DEBUG": "files"}
+    command = [sys.executable, "-c", code, str(cache)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == 1
+    assert ("libforeign.so" in run.stderr) is loaded
+    assert ("InputError: " in run.stderr) is not loaded
+
+
+BOUNDED = """
+import resource, sys, time
+from pathlib import Path
+from data.config import InputError
+from embed.store import open_cache
+
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (64 << 20),) * 2)
+before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+for path in sorted(Path(sys.argv[1]).glob("*.h5")):
+    try:
+        open_cache(path)
+        print(path.name, "was opened")
+    except InputError:
+        pass
+grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+print(grown < 48, time.process_time() - start < 10)
+"""
+
+
+def test_all_of_them_are_refused_in_little_memory_and_time(made: Path, tmp_path: Path) -> None:
+    """With 64 MB more than an interpreter that has read nothing, and one second of work or so."""
+    for attack in ATTACKS:
+        path = Path(shutil.copy(made, tmp_path / f"{attack.__name__}.h5"))
+        with h5py.File(path, "r+") as file:
+            attack(file, made)
+    command = [sys.executable, "-c", BOUNDED, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.stdout, run.stderr) == ("True True\n", "")

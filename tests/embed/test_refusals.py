@@ -11,91 +11,44 @@ import numpy as np
 import pytest
 
 from data.config import InputError
-from embed.spaces import SpaceInfo
 from embed.store import open_cache
 from embed.writer import CacheWriter
-
-INFO = SpaceInfo("x", "f" * 64, "r" * 64, {"weights": "9f3c" * 16, "pooling": "mean"}, 3, "float16", {})
-OTHER = replace(INFO, fingerprint="e" * 64, request="q" * 64, spec={"weights": "41ab" * 16, "pooling": "mean"})
-
-
-def key(i: int) -> bytes:
-    return bytes([i * 37 % 251, i % 256]) * 16
-
-
-def row(i: int, dim: int = 3) -> np.ndarray:
-    """The embedding of content i: a function of it, like a real one."""
-    return np.random.default_rng(i).normal(size=(1, dim)).astype(np.float32)
-
-
-def add(writer: CacheWriter, *numbers: int, name: str = "x") -> None:
-    for i in numbers:
-        writer.append(name, [key(i)], row(i))
-
-
-def extract(path: Path, *numbers: int, info: SpaceInfo = INFO, fold: bool = True, rebuild: bool = False) -> None:
-    """One run, which is cut off before its checkpoint unless `fold`."""
-    with CacheWriter(path) as writer:
-        writer.open(info, rebuild=rebuild)
-        add(writer, *numbers, name=info.name)
-        if fold:
-            writer.checkpoint()
-
-
-def held(path: Path, name: str = "x") -> dict[bytes, bytes]:
-    space = open_cache(path).spaces[name]
-    assert list(space.faults()) == []
-    return {k.tobytes(): e.tobytes() for k, e in zip(space.keys, space.embedding, strict=True)}
-
-
-def expected(*numbers: int) -> dict[bytes, bytes]:
-    return {key(i): row(i).astype(np.float16).tobytes() for i in numbers}
-
-
-def journal(path: Path) -> list[Path]:
-    return sorted(path.with_name(path.name + ".journal").glob("*.segment"))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "cache.h5"
-
 
 # --- bad values
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_what_is_not_finite_is_refused(path: Path, value: float, dtype: Any) -> None:
+def test_what_is_not_finite_is_refused(runs: Any, path: Path, value: float, dtype: Any) -> None:
     with CacheWriter(path) as writer:
-        writer.open(replace(INFO, dtype=dtype))
+        writer.open(replace(runs.info, dtype=dtype))
         rows = np.zeros((2, 3), np.float32)
         rows[1, 2] = value
-        with pytest.raises(InputError, match=rf"encoder 'x' gave .* for content {key(2).hex()[:12]}…"):
-            writer.append("x", [key(1), key(2)], rows)
+        with pytest.raises(InputError, match=rf"encoder 'x' gave .* for content {runs.key(2).hex()[:12]}…"):
+            writer.append("x", [runs.key(1), runs.key(2)], rows)
         writer.checkpoint()
     assert not path.exists()
 
 
-def test_the_limit_of_float16(path: Path) -> None:
+def test_the_limit_of_float16(runs: Any, path: Path) -> None:
     with CacheWriter(path) as writer:
-        writer.open(INFO)
-        writer.append("x", [key(1)], np.array([[65504.0, -65504.0, 6e-8]]))
+        writer.open(runs.info)
+        writer.append("x", [runs.key(1)], np.array([[65504.0, -65504.0, 6e-8]]))
         for value in (65505.0, -70000.0):
             with pytest.raises(
                 InputError, match=r"beyond float16's 65,504: run again with --dtype float32 --rebuild x"
             ):
-                writer.append("x", [key(2)], np.array([[0.0, 0.0, value]]))
+                writer.append("x", [runs.key(2)], np.array([[0.0, 0.0, value]]))
         writer.checkpoint()
     assert open_cache(path).spaces["x"].read(np.arange(1)).tolist() == [[65504.0, -65504.0, float(np.float16(6e-8))]]
 
 
-def test_float32_keeps_what_float16_cannot(path: Path) -> None:
+def test_float32_keeps_what_float16_cannot(runs: Any, path: Path) -> None:
     with CacheWriter(path) as writer:
-        writer.open(replace(INFO, dtype="float32"))
-        writer.append("x", [key(1)], np.array([[70000.0, 1e-30, 1.0000001]], np.float32))
+        writer.open(replace(runs.info, dtype="float32"))
+        writer.append("x", [runs.key(1)], np.array([[70000.0, 1e-30, 1.0000001]], np.float32))
         with pytest.raises(InputError, match="only finite"):
-            writer.append("x", [key(2)], np.array([[1e39, 0, 0]]))
+            writer.append("x", [runs.key(2)], np.array([[1e39, 0, 0]]))
         writer.checkpoint()
     assert np.array_equal(
         open_cache(path).spaces["x"].read(np.arange(1)), np.array([[70000.0, 1e-30, 1.0000001]], np.float32)
@@ -103,11 +56,11 @@ def test_float32_keeps_what_float16_cannot(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "shape"), [([b"short"], (1, 3)), ([key(1)], (1, 4)), ([key(1)], (2, 3)), ([key(1)], (3,))]
+    ("keys", "shape"), [([b"short"], (1, 3)), ([b"k" * 32], (1, 4)), ([b"k" * 32], (2, 3)), ([b"k" * 32], (3,))]
 )
-def test_a_callers_mistake_is_no_input_error(path: Path, keys: list[bytes], shape: tuple[int, ...]) -> None:
+def test_a_callers_mistake_is_no_input_error(runs: Any, path: Path, keys: list[bytes], shape: tuple[int, ...]) -> None:
     with CacheWriter(path) as writer:
-        writer.open(INFO)
+        writer.open(runs.info)
         with pytest.raises(ValueError, match="keys and rows") as caught:
             writer.append("x", keys, np.zeros(shape))
         assert not isinstance(caught.value, InputError)
@@ -149,25 +102,25 @@ except InputError as error:
 """
 
 
-def test_a_read_only_folder_can_be_read() -> None:
+def test_a_read_only_folder_can_be_read(runs: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cache.h5"
-        extract(path, 1)
+        runs.extract(path, 1)
         run = subprocess.run([sys.executable, "-c", READ_ONLY, str(path)], capture_output=True, text=True, check=True)
         Path(folder).chmod(0o755)
     assert run.stdout == f"1\ncannot write {path} (Permission denied): pass another --cache\n"
 
 
-def test_a_link_to_a_cache_stays_one(tmp_path: Path) -> None:
+def test_a_link_to_a_cache_stays_one(runs: Any, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     real, link = tmp_path / "disk" / "cache.h5", tmp_path / "link.h5"
     link.symlink_to(real)
-    extract(link, 1)
-    extract(real, 2)
+    runs.extract(link, 1)
+    runs.extract(real, 2)
     assert link.is_symlink()
-    assert held(link) == expected(1, 2)
+    assert runs.held(link) == runs.expected(1, 2)
 
 
-def test_new_folders_are_made(tmp_path: Path) -> None:
-    extract(tmp_path / "a" / "b" / "cache.h5", 1)
-    assert held(tmp_path / "a" / "b" / "cache.h5") == expected(1)
+def test_new_folders_are_made(runs: Any, tmp_path: Path) -> None:
+    runs.extract(tmp_path / "a" / "b" / "cache.h5", 1)
+    assert runs.held(tmp_path / "a" / "b" / "cache.h5") == runs.expected(1)

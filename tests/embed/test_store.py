@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed.spaces import SpaceInfo
-from embed.store import ABSENT, FAILED, GATHER, as_void, locate, open_cache
+from embed.store import ABSENT, FAILED, GATHER, as_void, locate, open_cache, sorted_once
 from embed.writer import CacheWriter
 
 KEYS = st.binary(min_size=32, max_size=32)
@@ -110,3 +110,9 @@ def test_every_float16_comes_back_exactly(values: list[float]) -> None:
             writer.checkpoint()
         space = open_cache(path).spaces["x"]
         assert space.read(np.arange(len(values)))[:, 0].tolist() == values
+
+
+@given(st.lists(ALIKE | KEYS, max_size=40))
+def test_sorted_once_agrees_with_numpys_unique(keys: list[bytes]) -> None:
+    _, first = np.unique(as_void(table(keys)), return_index=True)
+    assert sorted_once(table(keys)).tolist() == first.tolist()

@@ -11,175 +11,120 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.config import InputError
-from embed.spaces import SpaceInfo
 from embed.store import open_cache
 from embed.writer import CacheWriter
-
-INFO = SpaceInfo("x", "f" * 64, "r" * 64, {"weights": "9f3c" * 16, "pooling": "mean"}, 3, "float16", {})
-OTHER = replace(INFO, fingerprint="e" * 64, request="q" * 64, spec={"weights": "41ab" * 16, "pooling": "mean"})
-
-
-def key(i: int) -> bytes:
-    return bytes([i * 37 % 251, i % 256]) * 16
-
-
-def row(i: int, dim: int = 3) -> np.ndarray:
-    """The embedding of content i: a function of it, like a real one."""
-    return np.random.default_rng(i).normal(size=(1, dim)).astype(np.float32)
-
-
-def add(writer: CacheWriter, *numbers: int, name: str = "x") -> None:
-    for i in numbers:
-        writer.append(name, [key(i)], row(i))
-
-
-def extract(path: Path, *numbers: int, info: SpaceInfo = INFO, fold: bool = True, rebuild: bool = False) -> None:
-    """One run, which is cut off before its checkpoint unless `fold`."""
-    with CacheWriter(path) as writer:
-        writer.open(info, rebuild=rebuild)
-        add(writer, *numbers, name=info.name)
-        if fold:
-            writer.checkpoint()
-
-
-def held(path: Path, name: str = "x") -> dict[bytes, bytes]:
-    space = open_cache(path).spaces[name]
-    assert list(space.faults()) == []
-    return {k.tobytes(): e.tobytes() for k, e in zip(space.keys, space.embedding, strict=True)}
-
-
-def expected(*numbers: int) -> dict[bytes, bytes]:
-    return {key(i): row(i).astype(np.float16).tobytes() for i in numbers}
-
-
-def arrays(path: Path) -> dict[str, Any]:
-    """Everything but the time of creation, byte for byte."""
-    found = {}
-    for name, s in open_cache(path).spaces.items():
-        found[name] = (s.info, s.keys.tobytes(), s.embedding.tobytes(), s._crc32.tobytes(), list(s.failures.items()))
-    return found
-
-
-def journal(path: Path) -> list[Path]:
-    return sorted(path.with_name(path.name + ".journal").glob("*.segment"))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "cache.h5"
-
 
 # --- one run
 
 
-def test_a_run_without_a_checkpoint_is_resumed(path: Path) -> None:
-    extract(path, 1, 2, fold=False)
+def test_a_run_without_a_checkpoint_is_resumed(runs: Any, path: Path) -> None:
+    runs.extract(path, 1, 2, fold=False)
     assert not path.exists()
     with CacheWriter(path) as writer:
         done = writer.done("x")
-        assert (done.info, len(done)) == (INFO, 2)
-        assert done.contains(key(1))
-        assert not done.contains(key(3))
-        writer.open(INFO)
-        add(writer, 3)
+        assert (done.info, len(done)) == (runs.info, 2)
+        assert done.contains(runs.key(1))
+        assert not done.contains(runs.key(3))
+        writer.open(runs.info)
+        runs.add(writer, 3)
         writer.checkpoint()
-    assert held(path) == expected(1, 2, 3)
+    assert runs.held(path) == runs.expected(1, 2, 3)
     assert not path.with_name("cache.h5.journal").exists()
 
 
-def test_done_counts_file_dead_segments_and_own(path: Path) -> None:
-    extract(path, 1)
-    extract(path, 2, fold=False)
+def test_done_counts_file_dead_segments_and_own(runs: Any, path: Path) -> None:
+    runs.extract(path, 1)
+    runs.extract(path, 2, fold=False)
     with CacheWriter(path) as writer:
-        writer.open(INFO)
-        add(writer, 3)
-        writer.fail("x", key(4), "bad\npicture")
+        writer.open(runs.info)
+        runs.add(writer, 3)
+        writer.fail("x", runs.key(4), "bad\npicture")
         done = writer.done("x")
-        assert [done.contains(key(i)) for i in range(6)] == [False, True, True, True, True, False]
-        assert done.failures == {key(4): "bad picture"}
+        assert [done.contains(runs.key(i)) for i in range(6)] == [False, True, True, True, True, False]
+        assert done.failures == {runs.key(4): "bad picture"}
         assert len(done) == 4
         nothing = writer.done("unheard of")
-        assert (nothing.info, len(nothing), nothing.contains(key(1))) == (None, 0, False)
+        assert (nothing.info, len(nothing), nothing.contains(runs.key(1))) == (None, 0, False)
 
 
-def test_appending_after_a_checkpoint_starts_a_new_segment(path: Path) -> None:
+def test_appending_after_a_checkpoint_starts_a_new_segment(runs: Any, path: Path) -> None:
     with CacheWriter(path) as writer:
-        writer.open(INFO)
+        writer.open(runs.info)
         for i in range(4):
-            add(writer, i)
+            runs.add(writer, i)
             writer.checkpoint()
-            assert held(path) == expected(*range(i + 1))
-            assert journal(path) == []
+            assert runs.held(path) == runs.expected(*range(i + 1))
+            assert runs.journal(path) == []
 
 
-def test_a_checkpoint_with_nothing_pending_leaves_the_file_alone(path: Path) -> None:
-    extract(path, 1)
+def test_a_checkpoint_with_nothing_pending_leaves_the_file_alone(runs: Any, path: Path) -> None:
+    runs.extract(path, 1)
     before = path.stat()
     with CacheWriter(path) as writer:
         writer.checkpoint()
-        writer.open(INFO)
-        add(writer, 1)
+        writer.open(runs.info)
+        runs.add(writer, 1)
         writer.checkpoint()
     assert path.stat().st_ino == before.st_ino
-    assert journal(path) == []
+    assert runs.journal(path) == []
 
 
-def test_a_space_that_was_only_opened_is_not_published(path: Path) -> None:
-    extract(path)
+def test_a_space_that_was_only_opened_is_not_published(runs: Any, path: Path) -> None:
+    runs.extract(path)
     assert not path.exists()
-    extract(path, fold=False)
+    runs.extract(path, fold=False)
     assert not path.with_name("cache.h5.journal").exists()
     with CacheWriter(path) as writer:
-        writer.open(replace(INFO, name="empty"))
-        writer.open(INFO)
-        add(writer, 1)
+        writer.open(replace(runs.info, name="empty"))
+        writer.open(runs.info)
+        runs.add(writer, 1)
         writer.checkpoint()
     assert list(open_cache(path).spaces) == ["x"]
 
 
-def test_a_run_without_rows_still_takes_note_of_its_request(path: Path) -> None:
+def test_a_run_without_rows_still_takes_note_of_its_request(runs: Any, path: Path) -> None:
     """Else every later run would load the model again to learn that nothing has changed."""
-    extract(path, 1)
-    extract(path, info=replace(INFO, request="new"))
+    runs.extract(path, 1)
+    runs.extract(path, info=replace(runs.info, request="new"))
     assert open_cache(path).spaces["x"].info.request == "new"
-    assert held(path) == expected(1)
+    assert runs.held(path) == runs.expected(1)
 
 
-def test_a_row_beats_a_failure_and_the_first_reason_in_the_alphabet_stays(path: Path) -> None:
+def test_a_row_beats_a_failure_and_the_first_reason_in_the_alphabet_stays(runs: Any, path: Path) -> None:
     for numbers, reasons in (((), {1: "b", 2: "b"}), ((1,), {2: "a"}), ((), {1: "a", 2: "c"})):
         with CacheWriter(path) as writer:
-            writer.open(INFO)
-            add(writer, *numbers)
+            writer.open(runs.info)
+            runs.add(writer, *numbers)
             for i, why in reasons.items():
-                writer.fail("x", key(i), why)
+                writer.fail("x", runs.key(i), why)
             writer.checkpoint()
-    assert held(path) == expected(1)
-    assert open_cache(path).spaces["x"].failures == {key(2): "a"}
+    assert runs.held(path) == runs.expected(1)
+    assert open_cache(path).spaces["x"].failures == {runs.key(2): "a"}
 
 
-def test_a_second_open_keeps_the_segment_and_its_rows(path: Path) -> None:
+def test_a_second_open_keeps_the_segment_and_its_rows(runs: Any, path: Path) -> None:
     with CacheWriter(path) as writer:
         for i in range(3):
-            writer.open(replace(INFO, request=str(i)))
-            add(writer, i)
-        assert len(journal(path)) == 1
+            writer.open(replace(runs.info, request=str(i)))
+            runs.add(writer, i)
+        assert len(runs.journal(path)) == 1
         writer.checkpoint()
-    assert held(path) == expected(0, 1, 2)
+    assert runs.held(path) == runs.expected(0, 1, 2)
 
 
-def test_no_rows_is_no_commit(path: Path) -> None:
+def test_no_rows_is_no_commit(runs: Any, path: Path) -> None:
     with CacheWriter(path) as writer:
-        writer.open(INFO)
-        size = journal(path)[0].stat().st_size
+        writer.open(runs.info)
+        size = runs.journal(path)[0].stat().st_size
         writer.append("x", [], np.zeros((0, 3), np.float32))
-        assert journal(path)[0].stat().st_size == size
+        assert runs.journal(path)[0].stat().st_size == size
 
 
-def test_large_appends_are_split_and_whole(path: Path) -> None:
+def test_large_appends_are_split_and_whole(runs: Any, path: Path) -> None:
     n = 10_000
     keys = [i.to_bytes(32, "big") for i in range(n)]
     with CacheWriter(path) as writer:
-        writer.open(INFO)
+        writer.open(runs.info)
         writer.append("x", keys, np.arange(n * 3).reshape(n, 3) % 2048)
         writer.checkpoint()
     space = open_cache(path).spaces["x"]
@@ -198,16 +143,16 @@ def histories(draw: st.DrawFn) -> list[list[tuple[str, int, bool]]]:
     return draw(st.lists(st.lists(event | failure, max_size=12), min_size=1, max_size=4))
 
 
-def replay(path: Path, history: list[list[tuple[str, int, bool]]], folds: list[bool]) -> None:
+def replay(runs: Any, path: Path, history: list[list[tuple[str, int, bool]]], folds: list[bool]) -> None:
     """Play runs that are all open at once; then one more folds what they left."""
     writers = [CacheWriter(path) for _ in history]
     for writer, run, fold in zip(writers, history, folds, strict=False):
         for name, i, failed in run:
-            writer.open(replace(INFO, name=name))
+            writer.open(replace(runs.info, name=name))
             if failed:
-                writer.fail(name, key(i), f"reason {i}")
+                writer.fail(name, runs.key(i), f"reason {i}")
             else:
-                add(writer, i, name=name)
+                runs.add(writer, i, name=name)
         if fold:
             writer.checkpoint()
     for writer in writers:
@@ -218,54 +163,58 @@ def replay(path: Path, history: list[list[tuple[str, int, bool]]], folds: list[b
 
 @settings(max_examples=40, deadline=None)
 @given(history=histories(), folds=st.lists(st.booleans(), min_size=4, max_size=4), order=st.randoms())
-def test_the_arrays_are_a_function_of_the_set_of_rows(history: Any, folds: list[bool], order: Any) -> None:
+def test_the_arrays_are_a_function_of_the_set_of_rows(runs: Any, history: Any, folds: list[bool], order: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         one, other = Path(folder) / "one.h5", Path(folder) / "other.h5"
-        replay(one, history, folds)
+        replay(runs, one, history, folds)
         everything = [event for run in history for event in run]
         order.shuffle(everything)
-        replay(other, [everything], [True])
+        replay(runs, other, [everything], [True])
         if not everything:
             assert not one.exists()
             return
-        assert arrays(one) == arrays(other)
+        assert runs.arrays(one) == runs.arrays(other)
         for name in {name for name, _, _ in everything}:
-            assert held(one, name) == expected(*(i for n, i, failed in everything if n == name and not failed))
+            assert runs.held(one, name) == runs.expected(
+                *(i for n, i, failed in everything if n == name and not failed)
+            )
 
 
 # --- several runs at once
 
 
-def test_a_checkpoint_leaves_live_segments_alone(path: Path) -> None:
+def test_a_checkpoint_leaves_live_segments_alone(runs: Any, path: Path) -> None:
     with CacheWriter(path) as one, CacheWriter(path) as two:
-        one.open(INFO)
-        two.open(INFO)
-        add(one, 1, 2)
-        add(two, 2, 3)
+        one.open(runs.info)
+        two.open(runs.info)
+        runs.add(one, 1, 2)
+        runs.add(two, 2, 3)
         two.checkpoint()
-        assert held(path) == expected(2, 3)
-        add(one, 4)
-        assert not two.done("x").contains(key(4))
+        assert runs.held(path) == runs.expected(2, 3)
+        runs.add(one, 4)
+        assert not two.done("x").contains(runs.key(4))
         one.checkpoint()
-        assert held(path) == expected(1, 2, 3, 4)
-    assert journal(path) == []
+        assert runs.held(path) == runs.expected(1, 2, 3, 4)
+    assert runs.journal(path) == []
 
 
-def test_an_open_cache_keeps_reading_the_file_it_opened(path: Path) -> None:
-    extract(path, 1, 2)
+def test_an_open_cache_keeps_reading_the_file_it_opened(runs: Any, path: Path) -> None:
+    runs.extract(path, 1, 2)
     with open_cache(path) as old:
         space = old.spaces["x"]
-        extract(path, *range(3, 60))
+        runs.extract(path, *range(3, 60))
         assert space.rows == 2
-        order = np.argsort([key(1), key(2)])
-        assert np.array_equal(space.read(np.arange(2)), np.concatenate([row(1), row(2)]).astype(np.float16)[order])
-    assert held(path) == expected(*range(1, 60))
+        order = np.argsort([runs.key(1), runs.key(2)])
+        assert np.array_equal(
+            space.read(np.arange(2)), np.concatenate([runs.row(1), runs.row(2)]).astype(np.float16)[order]
+        )
+    assert runs.held(path) == runs.expected(*range(1, 60))
 
 
-def test_two_models_cannot_begin_one_space_at_once(path: Path) -> None:
+def test_two_models_cannot_begin_one_space_at_once(runs: Any, path: Path) -> None:
     with CacheWriter(path) as one, CacheWriter(path) as two:
-        one.open(INFO)
+        one.open(runs.info)
         with pytest.raises(InputError, match="made with weights 9f3c…, this run has 41ab…"):
-            two.open(OTHER)
+            two.open(runs.other)
         with pytest.raises(InputError, match="another run is writing 'x'"):
-            two.open(OTHER, rebuild=True)
+            two.open(runs.other, rebuild=True)
