@@ -2,8 +2,8 @@
 
     python tests/embed/crash/long.py [KILLS] [CUTS] [SEED]
 
-300 kills with one writer and 300 with four, every system-call boundary of two larger runs, 1,000 power cuts, a disk
-that fails in three ways at every call: about ten minutes. Prints a JSON object for each; a breach is an AssertionError
+300 kills with one writer and 300 with four, every system-call boundary of two larger runs, 1,000 power cuts and
+500 more in the runs that resume, a disk that fails in three ways at every call: about ten minutes. Prints a JSON object for each; a breach is an AssertionError
 that says where.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from faults import ALL, ALLOCATING, NAMING, Fault, survive
 from kills import Campaign
-from states import Scene, State, power_cuts, record
+from states import Scene, State, cut_again, power_cuts, record
 from states import kills as kill_states
 from workload import Arrays, Contents
 
@@ -36,7 +36,9 @@ def cut_off(cuts: int, seed: int) -> None:
     for name in ("one_writer", "two_writers"):
         calls = record(getattr(SCENE, name))
         count = sum(call.kind != "mark" for call in calls)
-        for what, states in (("kill", kill_states(calls)), ("power cut", power_cuts(calls, cuts // 2, seed))):
+        cut = list(power_cuts(calls, cuts // 2, seed))
+        twice = (cut_again(SCENE, state, number) for number, state in enumerate(cut[::2]))
+        for what, states in (("kill", kill_states(calls)), ("power cut", cut), ("second power cut", twice)):
             start = time.monotonic()
             checked = sum(1 for state in states if passed(state, expected))
             say(run=name, what=what, calls=count, states=checked, seconds=round(time.monotonic() - start, 1))

@@ -2,8 +2,8 @@
 
 At Python's level, so that it works wherever the tests do: functions of `os` and files opened for writing are replaced
 while it is entered. Whenever something is synced, renamed or removed, and at the end, the folder must be what the
-recorded calls make of an empty one: a write that went past, through a memory map or a library's own file, is an
-AssertionError. `test_recorder.py` compares the log with strace's, call by call.
+recorded calls make of it: a write that went past, through a memory map or a library's own file, is an AssertionError.
+`test_recorder.py` compares the log with strace's, call by call.
 """
 
 import builtins
@@ -23,16 +23,35 @@ PATCHED = (*NAMES, "fsync", "fdatasync", "ftruncate", "pwritev", "pwrite", "writ
 
 
 class Recorder:
-    """`calls` grows while it is entered. The folder must be empty, and nobody else may write there."""
+    """`calls` grows while it is entered; nobody else may write to the folder.
+
+    What is there already is recorded as made and synced; these are the first `adopted` calls.
+    """
 
     def __init__(self, root: Path, fault: Fault = lambda call: None) -> None:
         self.calls: list[Call] = []
         self._root, self._fault = root.resolve(), fault
-        self._numbers = {self._root.stat().st_ino: ROOT}  # inode → number
+        self._numbers = {_identity(self._root.stat()): ROOT}
         self._count = ROOT
         self._disk = Disk()
         self._real: dict[str, Any] = {}
         self._real_open: Any = open
+        self._adopt()
+        self.adopted = len(self.calls)
+
+    def _adopt(self) -> None:
+        for path in sorted(self._root.rglob("*")):
+            made = self._named("mkdir" if path.is_dir() else "create", path)
+            assert made
+            self._numbers[_identity(path.stat())] = made.node
+            self.calls.append(made)
+            if path.is_file():
+                self.calls.append(Call("write", node=made.node, data=path.read_bytes()))
+        if self.calls:
+            self.calls += [Call("sync", node=node) for node in range(self._count + 1)]
+        for call in self.calls:
+            self._disk.apply(call)
+        self._verify()
 
     def __enter__(self) -> "Recorder":
         self._real = {name: getattr(os, name) for name in PATCHED}
@@ -81,11 +100,11 @@ class Recorder:
         if to is not None:
             assert Path(to).absolute().parent == whole.parent, "a rename from folder to folder"
         self._count += kind in ("create", "mkdir")
-        folder = self._numbers[whole.parent.stat().st_ino]
+        folder = self._numbers[_identity(whole.parent.stat())]
         return Call(kind, node=self._count, folder=folder, name=whole.name, to=Path(to).name if to is not None else "")
 
     def _number(self, handle: Any) -> int | None:
-        return self._numbers.get(os.fstat(handle if isinstance(handle, int) else handle.fileno()).st_ino)
+        return self._numbers.get(_identity(os.fstat(handle if isinstance(handle, int) else handle.fileno())))
 
     # --- names
 
@@ -96,7 +115,7 @@ class Recorder:
         def perform() -> int:
             handle: int = self._real["open"](path, flags, mode, **more)
             if new:
-                self._numbers[os.fstat(handle).st_ino] = new.node
+                self._numbers[_identity(os.fstat(handle))] = new.node
             return handle
 
         return self._do(new, perform)  # type: ignore[no-any-return]
@@ -107,20 +126,27 @@ class Recorder:
         def perform() -> None:
             self._real["mkdir"](path, mode)
             if new:
-                self._numbers[Path(path).stat().st_ino] = new.node
+                self._numbers[_identity(Path(path).stat())] = new.node
 
         self._do(new, perform)
 
     def _unlink(self, path: Any) -> None:
-        self._do(self._named("unlink", path), lambda: self._real["unlink"](path))
+        self._forgotten("unlink", path, self._named("unlink", path), path)
 
     _remove = _unlink
 
     def _rmdir(self, path: Any) -> None:
-        self._do(self._named("rmdir", path), lambda: self._real["rmdir"](path))
+        self._forgotten("rmdir", path, self._named("rmdir", path), path)
 
     def _replace(self, source: Any, target: Any) -> None:
-        self._do(self._named("rename", source, target), lambda: self._real["replace"](source, target))
+        self._forgotten("replace", target, self._named("rename", source, target), source, target)
+
+    def _forgotten(self, real: str, gone: Any, call: Call | None, *arguments: Any) -> None:
+        """Perform a call after which the inode of `gone`, if there was one, may become anybody's."""
+        old = _identity(Path(gone).lstat()) if os.path.lexists(gone) else None
+        self._do(call, lambda: self._real[real](*arguments))
+        if call and old:
+            del self._numbers[old]
 
     _rename = _replace
 
@@ -179,6 +205,10 @@ class Recorder:
             return raw
         size = io.DEFAULT_BUFFER_SIZE if buffering < 0 else buffering
         return io.BufferedRandom(raw, size) if "+" in mode else io.BufferedWriter(raw, size)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 class _RecordedFile(io.FileIO):

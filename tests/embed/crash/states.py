@@ -156,11 +156,27 @@ def kills(calls: Sequence[Call]) -> Iterator[State]:
 def power_cuts(calls: Sequence[Call], cuts: int, seed: int) -> Iterator[State]:
     """The disk after power cuts at random calls."""
     chance = random.Random(seed)
-    for _ in range(cuts):
-        point = chance.randrange(1, len(calls) + 1)
+    return _cuts(calls, [chance.randrange(1, len(calls) + 1) for _ in range(cuts)], chance)
+
+
+def _cuts(calls: Sequence[Call], points: Sequence[int], chance: random.Random) -> Iterator[State]:
+    for point in points:
         marks = [call.mark for call in calls[:point] if call.kind == "mark"]
         durable = {item for what, items in marks if what == "durable" for item in items}
         yield State(Disk(calls[:point]).after_cut(chance), durable, f"before call {point} of {len(calls)}")
+
+
+def cut_again(scene: Scene, state: State, seed: int) -> State:
+    """A second power cut, in the run that resumes after the first: all it found there has survived a cut already."""
+    chance, clock = random.Random(seed), Clock()
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(time, "monotonic", clock):
+        write_tree(state.tree, Path(folder))
+        with Recorder(Path(folder)) as recorder:
+            notes = Notes(recorder, clock)
+            found = scene.contents.extract(Path(folder) / "cache.h5", range(scene.contents.n), notes, scene.every)
+    point = chance.randrange(recorder.adopted, len(recorder.calls) + 1)
+    (again,) = _cuts(recorder.calls, [point], chance)
+    return again._replace(kept=again.kept | found, where=f"{state.where} and again {again.where}")
 
 
 def without_syncs(calls: Sequence[Call], names: str) -> list[Call]:

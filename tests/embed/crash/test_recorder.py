@@ -10,10 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import h5py
 import pytest
-from disk import Call, read_tree
+from disk import Call, Disk, read_tree
 from recorder import Recorder
 from strace import Parser, trace
 
@@ -23,6 +24,7 @@ TRACED = """
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 sys.path[:0] = sys.argv[1:3]
 from recorder import Recorder
 from states import Clock, Notes, Scene
@@ -74,6 +76,16 @@ def test_every_way_of_writing_is_recorded(tmp_path: Path) -> None:
     assert kinds[:7] == ["mkdir", "create", "write", "write", "write", "write", "truncate"]
     assert kinds[7:9] == ["sync", "create"]
     assert kinds[-4:] == ["write", "rename", "rename", "unlink"]
+
+
+def test_what_is_there_already_is_adopted(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_bytes(b"abc")
+    with Recorder(tmp_path) as recorder:
+        (tmp_path / "folder" / "a").rename(tmp_path / "folder" / "b")
+    assert [call.kind for call in recorder.calls[recorder.adopted :]] == ["rename"]
+    assert Disk(recorder.calls).tree() == {"folder": None, "folder/b": b"abc"}
+    assert Disk(recorder.calls[: recorder.adopted]).after_cut(Random(0)) == {"folder": None, "folder/a": b"abc"}
 
 
 def through_a_memory_map(path: Path) -> None:

@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 from disk import Call, Disk
-from states import Clock, Scene, State, kills, power_cuts, record, without_syncs
+from states import Clock, Scene, State, cut_again, kills, power_cuts, record, without_syncs
 from workload import Arrays, Contents
 
 from embed import journal
@@ -52,6 +52,10 @@ def test_a_power_cut_loses_the_last_seconds_at_most(
 ) -> None:
     check_all(power_cuts(calls, CUTS, seed=0), expected)
     check_all(power_cuts(calls_of_two, CUTS, seed=0), expected)
+
+
+def test_a_second_power_cut_in_the_resumed_run_loses_no_more(calls: list[Call], expected: Arrays) -> None:
+    check_all((cut_again(SCENE, state, seed) for seed, state in enumerate(power_cuts(calls, 15, seed=2))), expected)
 
 
 def test_a_power_cut_loses_the_last_bytes_at_most(expected: Arrays) -> None:
