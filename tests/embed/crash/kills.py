@@ -128,6 +128,7 @@ class Campaign:
     def __init__(self, folder: Path, writers: int, seed: int) -> None:
         self.folder, self.report, self.chance = folder, Report(writers), random.Random(seed)
         self.contents = Contents(CONTENTS, DIM, BATCH)
+        self._running: list[Child] = []
         self.path = folder / "whole.h5"
         child = self._start(Board(CONTENTS), list(range(CONTENTS)))
         start = time.monotonic()
@@ -139,23 +140,28 @@ class Campaign:
 
     def run(self, kills: int) -> Report:
         start = time.monotonic()
-        while self.report.kills < kills:
-            self._one_cache(kills)
+        try:
+            while self.report.kills < kills:
+                self._one_cache(kills)
+        finally:
+            for child in self._running:  # after a breach
+                os.kill(child.pid, signal.SIGKILL)
+                child.reap()
         self.report.seconds = round(time.monotonic() - start, 1)
         return self.report
 
     def _one_cache(self, kills: int) -> None:
         self.path = self.folder / f"killed{self.report.caches}.h5"
         self.report.caches += 1
-        running = [self._start(Board(CONTENTS), order) for order in self._orders()]
-        while running:
-            child = self.chance.choice(running)
-            running.remove(child)
+        self._running = [self._start(Board(CONTENTS), order) for order in self._orders()]
+        while self._running:
+            child = self.chance.choice(self._running)
             if self.report.kills < kills:
                 self._strike(child)
+            self._running.remove(child)
             if child.reap() == signal.SIGKILL:
                 self._count(child.board)
-                running.append(self._start(child.board, child.order))
+                self._running.append(self._start(child.board, child.order))
                 continue
             self.report.computed += len(child.board.all_computed())
             self.folds.append(child.board.fold_seconds)
