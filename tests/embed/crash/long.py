@@ -3,7 +3,7 @@
     python tests/embed/crash/long.py [KILLS] [CUTS] [SEED]
 
 300 kills with one writer and 300 with four, every system-call boundary of two larger runs, 1,000 power cuts and 500
-more in the runs that resume, a disk that fails in three ways at every call: about ten minutes. Prints a JSON object for
+more in the runs that resume, a disk that fails in three ways at every call: about six minutes. Prints a JSON object for
 each; a breach is an AssertionError that says where.
 """
 

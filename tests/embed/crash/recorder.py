@@ -57,7 +57,7 @@ class Recorder:
         self._real = {name: getattr(os, name) for name in PATCHED}
         for name in PATCHED:
             setattr(os, name, getattr(self, f"_{name}"))
-        io.open = builtins.open = self._io_open  # type: ignore[assignment]
+        io.open = builtins.open = self._io_open
         return self
 
     def __exit__(

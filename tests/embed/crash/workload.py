@@ -15,10 +15,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from embed.spaces import SpaceInfo
+from embed.spaces import Dtype, SpaceInfo
 from embed.writer import CacheWriter
 
 SPACES = ("picture", "text/small")  # the slash becomes part of a group's name
+DTYPES: tuple[Dtype, Dtype] = ("float16", "float32")
 Item = tuple[str, int]  # space, number of the content
 
 
@@ -52,7 +53,7 @@ class Contents:
         # two dtypes: rows of both lie at offsets of their own size in a segment
         self.infos = {
             name: SpaceInfo(name, digit * 64, "r" * 64, {"encoder": name}, dim, dtype, {"made": "here"})
-            for name, digit, dtype in zip(SPACES, "ab", ("float16", "float32"), strict=True)
+            for name, digit, dtype in zip(SPACES, "ab", DTYPES, strict=True)
         }
         self.items: set[Item] = {(name, number) for name in SPACES for number in range(n)}
 
