@@ -84,6 +84,7 @@ class Segment:
             self._write([header.to_bytes()])
             self.sync()
             sync_folder(folder)
+            sync_folder(folder.parent)  # the folder itself may be new
         except BaseException:
             self.discard()
             raise
@@ -99,6 +100,11 @@ class Segment:
     def sync(self) -> None:
         os.fdatasync(self._handle)
         self._unsynced, self._synced_at = 0, time.monotonic()
+
+    def sync_if_due(self) -> None:
+        """Make what was committed durable when it is much or has waited long."""
+        if self._unsynced >= SYNC_BYTES or (self._unsynced and time.monotonic() - self._synced_at >= SYNC_SECONDS):
+            self.sync()
 
     def close(self) -> None:
         """Make what was committed durable, then let others fold it. Does nothing the second time."""
@@ -122,8 +128,7 @@ class Segment:
     def _commit(self, kind: int, n: int, *parts: "bytes | memoryview") -> None:
         self._write(packed(kind, n, *parts))
         self.empty = False
-        if self._unsynced >= SYNC_BYTES or time.monotonic() - self._synced_at >= SYNC_SECONDS:
-            self.sync()
+        self.sync_if_due()
 
     def _write(self, parts: "list[Any]") -> None:
         """Append all of it or nothing. At a fixed position: a tail left by an interrupt is written over."""

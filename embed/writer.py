@@ -172,6 +172,7 @@ class CacheWriter:
             for start in range(0, len(keys), FRAME_ROWS):
                 part = slice(start, start + FRAME_ROWS)
                 self._segment(name).rows(list(keys[part]), stored[part])
+            self._sync_due()
 
     def fail(self, name: str, key: bytes, why: str) -> None:
         """Commit that `key` has no embedding, and why: one line, cut at 300 bytes."""
@@ -179,12 +180,18 @@ class CacheWriter:
             raise ValueError(f"a key of {len(key)} bytes")
         with plain_errors(self.path):
             self._segment(name).failure(key, why)
+            self._sync_due()
 
     def _segment(self, name: str) -> Segment:
         if name not in self._segments:  # a checkpoint folded it in; another run may have rebuilt the space since
             with self._locked():
                 self._start(self._infos[name], rebuild=False)
         return self._segments[name]
+
+    def _sync_due(self) -> None:
+        """A space that gets no more rows is not looked at by its own commits."""
+        for segment in self._segments.values():
+            segment.sync_if_due()
 
     def checkpoint(self) -> None:
         """Fold this run's segments and those of dead runs into the file. Does nothing when none is pending.
