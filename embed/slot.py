@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from data.config import InputError
-from embed.cache import CacheWriter, SpaceInfo, open_cache
+from embed.cache import ABSENT, FAILED, CacheWriter, SpaceInfo, open_cache
 from embed.encoder import Encoder, UnreadableContent
 from embed.images import decode
 from embed.requests import Request
+from embed.store import as_keys
 
 STAGES = ("read", "hash", "load", "decode", "encode", "write")
 CANARIES = 4  # contents of the cache that a resumed run embeds again
@@ -147,7 +148,7 @@ class Slot:
         encoder = self.load()
         with open_cache(self.writer.path) as cache:
             space = cache.spaces.get(self.label)
-            keys = np.frombuffer(b"".join(item.key for item in canaries), np.uint8).reshape(len(canaries), -1)
+            keys = as_keys([item.key for item in canaries])
             rows = space.find(keys) if space and space.info.fingerprint == encoder.spec.key else np.full(len(keys), -1)
             for item, row in zip(canaries, rows.tolist(), strict=True):
                 outcome = prepare(item, {self.label: encoder})[self.label]
@@ -166,15 +167,16 @@ class Slot:
     def lacking(self, items: Sequence[Item]) -> list[Item]:
         """Those of `items` that are to be embedded; counts the others as cached, or failed before."""
         lacking = []
-        for item in items:
-            if (reason := self._done.failures.get(item.key)) is not None:
-                self._count_failure(item, reason)
-            elif self._done.contains(item.key):
+        rows = self._done.find(as_keys([item.key for item in items]))
+        for item, row in zip(items, rows.tolist(), strict=True):
+            if row == ABSENT:
+                lacking.append(item)
+            elif row == FAILED:
+                self._count_failure(item, self._done.failures[item.key])
+            else:
                 self.cached += 1
                 if self.cached <= CANARIES:
                     self._canaries.append(item)
-            else:
-                lacking.append(item)
         return lacking
 
     def add(self, item: Item, outcome: "Any | UnreadableContent") -> list[Batch]:

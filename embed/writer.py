@@ -8,6 +8,7 @@ Several runs may write one cache: each has its own segments, and what two of the
 import contextlib
 import errno
 import itertools
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from embed.half import narrow
 from embed.journal import Header, Index, Journal, Segment, is_live, read_header, scan
 from embed.merge import fold
 from embed.spaces import KEY_BYTES, SpaceInfo
-from embed.store import ABSENT, Keys, Rows, Space, as_keys, locate, locate_all, open_cache, sorted_once
+from embed.store import ABSENT, FAILED, Keys, Rows, Space, as_keys, locate, open_cache, sorted_once
 
 FLOAT16_MAX = 65504.0
 FRAME_ROWS = 4096
@@ -51,7 +52,11 @@ class Done:
 
     def find(self, keys: Keys) -> Rows:
         """For each of `keys` uint8 (m, 32): ABSENT = −1, FAILED = −2, or a number ≥ 0 when it has an embedding."""
-        return locate_all(self.keys, as_keys(sorted(self.failures)), keys)
+        rows = locate(self.keys, keys)
+        for place in np.flatnonzero(rows == ABSENT).tolist() if self.failures else ():
+            if keys[place].tobytes() in self.failures:
+                rows[place] = FAILED
+        return rows
 
     def contains(self, key: bytes) -> bool:
         """Is there nothing left to do for this key: has it an embedding, or failed?"""
@@ -62,7 +67,7 @@ class Done:
 
 
 class CacheWriter:
-    """One run's hold on a cache: a journal segment per space, locked until it is closed.
+    """One run's hold on a cache: a journal segment per space, locked until it is closed. Threads may share one.
 
     Raises:
         InputError: the file is no cache, or nothing can be written there.
@@ -74,6 +79,7 @@ class CacheWriter:
         self._journal = Journal(self._target)
         self._infos: dict[str, SpaceInfo] = {}
         self._segments: dict[str, Segment] = {}
+        self._mutex = threading.RLock()
         with plain_errors(self.path):
             if self._target.exists():
                 open_cache(self.path).close()
@@ -123,11 +129,12 @@ class CacheWriter:
         Raises:
             InputError: the cache holds this name with another fingerprint, or another run is writing it with one.
         """
-        own = self._segments.get(info.check().name)
-        if own is None or not own.info.same_rows(info):
-            with self._locked():
-                self._start(info, rebuild)
-            self._infos[info.name] = info
+        with self._mutex:
+            own = self._segments.get(info.check().name)
+            if own is None or not own.info.same_rows(info):
+                with self._locked():
+                    self._start(info, rebuild)
+                self._infos[info.name] = info
 
     def _start(self, info: SpaceInfo, rebuild: bool) -> None:
         """Create this run's segment of a space, unless that would mix rows of two models."""
@@ -168,7 +175,7 @@ class CacheWriter:
         if rows.shape != (len(keys), info.dim) or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"{len(keys)} keys and rows {rows.shape} for {name!r}, which has {info.dim} columns")
         stored = _converted(info, keys, rows)
-        with plain_errors(self.path):
+        with self._mutex, plain_errors(self.path):
             for start in range(0, len(keys), FRAME_ROWS):
                 part = slice(start, start + FRAME_ROWS)
                 self._segment(name).rows(list(keys[part]), stored[part])
@@ -178,7 +185,7 @@ class CacheWriter:
         """Commit that `key` has no embedding, and why: one line, cut at 300 bytes."""
         if len(key) != KEY_BYTES:
             raise ValueError(f"a key of {len(key)} bytes")
-        with plain_errors(self.path):
+        with self._mutex, plain_errors(self.path):
             self._segment(name).failure(key, why)
             self._sync_due()
 
@@ -219,7 +226,7 @@ class CacheWriter:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with plain_errors(self.path), self._journal.locked():
+        with self._mutex, plain_errors(self.path), self._journal.locked():
             yield
 
 

@@ -1,6 +1,7 @@
 """The protocol: what is committed is never lost, mixed or changed, whoever wrote it and in whatever order."""
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.config import InputError
+from embed.spaces import SpaceInfo
 from embed.store import open_cache
 from embed.writer import CacheWriter
 
@@ -218,3 +220,26 @@ def test_two_models_cannot_begin_one_space_at_once(runs: Any, path: Path) -> Non
             two.open(runs.other)
         with pytest.raises(InputError, match="another run is writing 'x'"):
             two.open(runs.other, rebuild=True)
+
+
+def test_threads_share_one_writer(tmp_path: Path) -> None:
+    """New spaces are opened while others get rows, as when a second model loads during the first one's work."""
+    names = [f"e{number}" for number in range(8)]
+    infos = {name: SpaceInfo(name, name * 8, "", {}, 4, "float32", {}) for name in names}
+
+    def work(name: str) -> None:
+        writer.open(infos[name])
+        for number in range(50):
+            key = bytes([number]) * 32
+            writer.append(name, [key], np.full((1, 4), number, np.float32))
+            writer.fail(name, bytes([255 - number]) * 32, "why")
+
+    with CacheWriter(tmp_path / "c.h5") as writer:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, names))
+        writer.checkpoint()
+    with open_cache(tmp_path / "c.h5") as cache:
+        for name in names:
+            space = cache.spaces[name]
+            assert (space.rows, len(space.failures)) == (50, 50)
+            assert np.array_equal(space.read(np.arange(50))[:, 0], np.arange(50))
