@@ -235,7 +235,8 @@ class Campaign:
                 shutil.copy(self.path, copy)
         with CacheWriter(copy / self.path.name) as writer:
             writer.checkpoint()
-        assert self.contents.check(copy / self.path.name) >= committed
+        lost = committed - self.contents.check(copy / self.path.name)
+        assert not lost, f"{len(lost)} committed embeddings are lost"
         shutil.rmtree(copy)
 
 
