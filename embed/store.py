@@ -12,7 +12,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from embed.half import widen
+from embed.half import all_finite, widen
 from embed.hdf5 import BLOCK, Array, Layout, block_crc, blocks, read_cache
 from embed.parallel import spread
 from embed.spaces import KEY_BYTES, SpaceInfo
@@ -127,7 +127,7 @@ class Space:
                 yield f"the {what} of {self.info.name!r} are not sorted or not distinct"
         if (locate(self.keys, self.failed_keys) != ABSENT).any():
             yield f"a key of {self.info.name!r} both failed and has an embedding"
-        if not all(np.isfinite(self.embedding[a:b]).all() for a, b in blocks(self.rows)):
+        if not all(all_finite(self.embedding[a:b]) for a, b in blocks(self.rows)):
             yield f"an embedding of {self.info.name!r} is not finite"
 
 
