@@ -69,7 +69,7 @@ def keys(n: int) -> list[bytes]:
 
 
 def commits(folder: Path, dim: int) -> None:
-    """Batches into the journal, and into growing HDF5 datasets with a flush; float16, and float32 as encoders give it."""
+    """Batches into the journal, and into growing HDF5 datasets with a flush: float16, and encoders' float32."""
     info = SpaceInfo("x", "f" * 64, "", {}, dim, "float16", {})
     single = [(keys(BATCH), rows[:BATCH]) for rows in blocks(4096 * 20, dim)]
     half = [(names, rows.astype(np.float16)) for names, rows in single]
