@@ -71,12 +71,10 @@ def whole(handle: int, frames: Sequence[Frame]) -> Iterator[tuple[Frame, bytes]]
 def _checked(handle: int, frames: Sequence[Frame]) -> list[bytes]:
     buffer = memoryview(bytearray(max(frame.end - frame.start for frame in frames)))
     found = []
-    for frame in frames:
-        payload = buffer[: frame.end - frame.start]
-        (crc,) = CRC.unpack_from(frame.head, FRAME.size)
-        if os.preadv(handle, [payload], frame.start) != len(payload):
+    for kind, n, head, start, size, end in frames:
+        rest = buffer[: end - start]
+        whole = os.preadv(handle, [rest], start) == end - start
+        if not whole or head[FRAME.size :] != CRC.pack(zlib.crc32(rest, zlib.crc32(head[: FRAME.size]))):
             break
-        if zlib.crc32(payload, zlib.crc32(frame.head[: FRAME.size])) != crc:
-            break
-        found.append(bytes(payload[: frame.n * KEY_BYTES if frame.kind == ROWS else frame.size]))
+        found.append(bytes(rest[: n * KEY_BYTES if kind == ROWS else size]))
     return found

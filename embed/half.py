@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-PIECE = 1 << 17  # numbers at a time: 0.5 MB of float32
+PIECE = 1 << 16  # numbers at a time: 0.26 MB of float32
 KEEP = np.int32(-0x70002000)  # 0x8fffe000: the sign, 5 bits of exponent, 10 of mantissa
 UP = np.float32(2.0**112)  # between the biases of the two exponents
 
@@ -30,9 +30,16 @@ def widen(half: npt.NDArray[np.float16], out: Floats) -> None:
 
 
 def narrow(rows: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
-    """The nearest float16 of each number, ties to even."""
+    """The nearest float16 of each number, ties to even; infinity where that is beyond 65,504."""
     torch = sys.modules.get("torch")  # never imported for this alone: that takes a second
     if torch is None or rows.dtype != np.float32:
         return rows.astype(np.float16, copy=False)
     halves: npt.NDArray[np.float16] = torch.from_numpy(np.require(rows, requirements=["C", "W"])).half().numpy()
     return halves
+
+
+def all_finite(numbers: npt.NDArray[Any]) -> bool:
+    """Is none of these float16 or float32 infinite or NaN? By their bits where they are half: 10 times as fast."""
+    if numbers.dtype == np.float16:
+        return not numbers.size or bool((numbers.view(np.uint16) & 0x7FFF).max() < 0x7C00)
+    return bool(np.isfinite(numbers).all())

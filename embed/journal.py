@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from data.config import InputError, canonical_json
 from data.files import sync_folder
-from embed.frames import FAIL, MAX_REASON, ROWS, packed, walk, whole
+from embed.frames import FAIL, MAX_REASON, ROWS, Frame, packed, walk, whole
 from embed.spaces import KEY_BYTES, MAX_JSON, SpaceInfo
 
 MAGIC = b"EMBEDSEG"
@@ -190,18 +190,25 @@ def scan(path: Path) -> Index | None:
         header = _read_header(file, path)
         if header is None:
             return None
-        end, row_bytes = file.tell(), header.info.row_bytes
-        keys, offsets = [np.zeros((0, KEY_BYTES), np.uint8)], [np.zeros(0, np.int64)]
-        failures: dict[bytes, str] = {}
-        for frame, name in whole(file.fileno(), list(walk(file.fileno(), end, size, row_bytes))):
-            if frame.kind == ROWS:
-                keys.append(np.frombuffer(name, np.uint8).reshape(-1, KEY_BYTES))
-                first = frame.start + len(name)
-                offsets.append(np.arange(first, first + frame.n * row_bytes, row_bytes))
-            else:
-                failures.setdefault(name[:KEY_BYTES], name[KEY_BYTES:].decode(errors="replace"))
-            end = frame.end
-    return Index(path, header, np.concatenate(keys), np.concatenate(offsets), failures, size - end)
+        end = file.tell()
+        found = list(whole(file.fileno(), list(walk(file.fileno(), end, size, header.info.row_bytes))))
+    failures: dict[bytes, str] = {}
+    for frame, name in found:
+        if frame.kind == FAIL:
+            failures.setdefault(name[:KEY_BYTES], name[KEY_BYTES:].decode(errors="replace"))
+    rows = [(frame, name) for frame, name in found if frame.kind == ROWS]
+    keys = np.frombuffer(b"".join(name for _, name in rows), np.uint8).reshape(-1, KEY_BYTES)
+    offsets = _offsets([frame for frame, _ in rows], header.info.row_bytes)
+    return Index(path, header, keys, offsets, failures, size - (found[-1][0].end if found else end))
+
+
+def _offsets(frames: list[Frame], row_bytes: int) -> npt.NDArray[np.int64]:
+    """Where each row of these frames begins: behind the keys of its frame and the rows before it there."""
+    counts = np.array([frame.n for frame in frames], np.int64)
+    first = np.array([frame.start for frame in frames], np.int64) + counts * KEY_BYTES
+    before = np.cumsum(counts) - counts  # rows of earlier frames
+    total = int(counts.sum())
+    return np.repeat(first - before * row_bytes, counts) + np.arange(total, dtype=np.int64) * row_bytes
 
 
 class Journal:

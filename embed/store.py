@@ -12,13 +12,13 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from embed.half import widen
+from embed.half import Floats, all_finite, widen
 from embed.hdf5 import BLOCK, Array, Layout, block_crc, blocks, read_cache
 from embed.parallel import spread
 from embed.spaces import KEY_BYTES, SpaceInfo
 
 ABSENT, FAILED = -1, -2
-GATHER = 1024  # rows read at a time
+GATHER = 2048  # rows read at a time
 
 Keys = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]
@@ -90,15 +90,21 @@ class Space:
         """Row of each of `keys` uint8 (m, 32), ABSENT = −1 or FAILED = −2; int64 (m,)."""
         return locate_all(self.keys, self.failed_keys, keys)
 
-    def read(self, rows: Rows | None = None) -> npt.NDArray[np.float32]:
+    def read(self, rows: Rows | None = None, out: Floats | None = None) -> Floats:
         """Embeddings of `rows` int64 (m,), in their order, repeated ones too; None: of all; float32 (m, dim).
+
+        Args:
+            out: a contiguous array to read into; a new one costs as much again as reading 300 MB.
 
         Raises:
             IndexError: a row is outside 0 … rows − 1, ABSENT and FAILED among them.
         """
         if rows is not None and len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {self.rows}")
-        out = np.empty((self.rows if rows is None else len(rows), self.info.dim), np.float32)
+        shape = (self.rows if rows is None else len(rows), self.info.dim)
+        out = np.empty(shape, np.float32) if out is None else out
+        if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"{shape} contiguous float32 do not go into {out.shape} {out.dtype}")
 
         def fill(start: int) -> None:
             part = slice(start, start + GATHER)
@@ -127,7 +133,7 @@ class Space:
                 yield f"the {what} of {self.info.name!r} are not sorted or not distinct"
         if (locate(self.keys, self.failed_keys) != ABSENT).any():
             yield f"a key of {self.info.name!r} both failed and has an embedding"
-        if not all(np.isfinite(self.embedding[a:b]).all() for a, b in blocks(self.rows)):
+        if not all(all_finite(self.embedding[a:b]) for a, b in blocks(self.rows)):
             yield f"an embedding of {self.info.name!r} is not finite"
 
 

@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from data.config import InputError
-from embed.half import narrow
+from embed.half import all_finite, narrow
 from embed.journal import Header, Index, Journal, Segment, is_live, read_header, scan
 from embed.merge import fold
 from embed.spaces import KEY_BYTES, SpaceInfo
 from embed.store import ABSENT, FAILED, Keys, Rows, Space, as_keys, locate, open_cache, sorted_once
 
-FLOAT16_MAX = 65504.0
 FRAME_ROWS = 4096
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -172,7 +171,7 @@ class CacheWriter:
             InputError: a value is not finite, or too large for the space's dtype; or the disk is full.
         """
         info = self._infos[name]
-        if rows.shape != (len(keys), info.dim) or any(len(key) != KEY_BYTES for key in keys):
+        if rows.shape != (len(keys), info.dim) or not set(map(len, keys)) <= {KEY_BYTES}:
             raise ValueError(f"{len(keys)} keys and rows {rows.shape} for {name!r}, which has {info.dim} columns")
         stored = _converted(info, keys, rows)
         with self._mutex, plain_errors(self.path):
@@ -252,12 +251,12 @@ def target_of(path: Path) -> Path:
 
 def _converted(info: SpaceInfo, keys: Sequence[bytes], rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """`rows` in the space's dtype. Raises InputError for what that cannot hold."""
-    limit = FLOAT16_MAX if info.dtype == "float16" else float(np.finfo(np.float32).max)
-    if not rows.size or -limit <= rows.min() <= rows.max() <= limit:  # false where one is NaN
-        return narrow(rows) if info.dtype == "float16" else rows.astype(info.dtype, copy=False)
-    largest = np.abs(rows).max(axis=1)
-    bad = np.flatnonzero(~(largest <= limit))
-    value, key = float(largest[bad[0]]), keys[bad[0]].hex()[:12]
+    with np.errstate(over="ignore"):
+        stored = narrow(rows) if info.dtype == "float16" else rows.astype(np.float32, copy=False)
+    if all_finite(stored):
+        return stored
+    bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))[0]
+    value, key = float(np.abs(rows[bad]).max()), keys[bad].hex()[:12]
     start = f"encoder {info.name!r} gave {value:g} for content {key}…"
     if np.isfinite(value) and info.dtype == "float16":
         raise InputError(f"{start}, beyond float16's 65,504: run again with --dtype float32 --rebuild {info.name}")

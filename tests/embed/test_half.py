@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embed.half import PIECE, narrow, widen
+from embed.half import PIECE, all_finite, narrow, widen
 
 FINITE = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 FINITE = FINITE[np.isfinite(FINITE)]
@@ -66,3 +66,15 @@ def test_float32_is_rounded_as_numpy_rounds(tmp_path: Path, library: str, import
 
 def test_narrow_keeps_float16() -> None:
     assert narrow(FINITE) is FINITE
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_one_number_that_is_not_finite_is_seen(dtype: type) -> None:
+    numbers = np.array([[65504, -65504, 0.0, -0.0, 6e-8]], dtype)
+    assert all_finite(numbers)
+    assert all_finite(numbers[:0])
+    for value in (np.inf, -np.inf, np.nan, -np.nan):
+        for position in range(5):
+            changed = numbers.copy()
+            changed[0, position] = value
+            assert not all_finite(changed)

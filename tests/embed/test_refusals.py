@@ -34,7 +34,7 @@ def test_the_limit_of_float16(runs: Any, path: Path) -> None:
     with CacheWriter(path) as writer:
         writer.open(runs.info)
         writer.append("x", [runs.key(1)], np.array([[65504.0, -65504.0, 6e-8]]))
-        for value in (65505.0, -70000.0):
+        for value in (65520.0, -70000.0):  # 65,519 is still nearest to 65,504
             with pytest.raises(
                 InputError, match=r"beyond float16's 65,504: run again with --dtype float32 --rebuild x"
             ):

@@ -68,6 +68,25 @@ def test_read_is_a_copy(cache: Path) -> None:
     assert space.read(np.arange(2)).min() == 0
 
 
+@pytest.mark.parametrize("name", ["half", "single"])
+def test_rows_are_read_into_a_ready_array(cache: Path, name: str) -> None:
+    space = open_cache(cache).spaces[name]
+    out = np.full((space.rows, 3), np.nan, np.float32)
+    assert space.read(out=out) is out
+    assert np.array_equal(out, space.read())
+    rows = np.array([5, 0, 5])
+    assert np.array_equal(space.read(rows, out[1:4]), out[1:4])
+    assert np.array_equal(out[1:4], space.read(rows))
+
+
+@pytest.mark.parametrize(
+    "out", [np.empty((2, 3)), np.empty((3, 3), np.float32), np.empty((3, 2), np.float32).T, np.empty(6, np.float32)]
+)
+def test_an_array_that_does_not_fit_is_not_written(cache: Path, out: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="do not go into"):
+        open_cache(cache).spaces["half"].read(np.arange(2), out)
+
+
 def test_find_tells_absent_from_failed(cache: Path) -> None:
     space = open_cache(cache).spaces["half"]
     asked = table([(5).to_bytes(32, "big"), b"\xff" * 32, b"\xfe" * 32, (5).to_bytes(32, "big")])
