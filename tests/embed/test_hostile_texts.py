@@ -62,7 +62,7 @@ def test_the_statistics_of_a_cleaned_text_are_finite_counts(text: str) -> None:
     cleaned = clean(text)
     cleaned.encode()  # nothing is left that UTF-8 cannot hold, so every text has a key
     (request,) = (one for one in build(EncoderOptions(device="cpu")) if one.name == "text_statistics")
-    row = Statistics(request).prepare(cleaned)
+    row = Statistics(request).prepare(cleaned, bytes(32))
     assert row.shape == (len(FEATURE_NAMES["text"]),)
     assert np.isfinite(row).all()
     assert row[0] == len(cleaned)
