@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench crash clean
 
 demo: .venv/.demo
 	$(BIN)/python -m data.sample
@@ -25,6 +25,9 @@ types: .venv/.test
 bench: .venv/.test
 	for file in tests/benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
+crash: .venv/.test
+	$(BIN)/python tests/embed/crash/long.py
+
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv || { echo "python's venv module is missing: apt-get install python3-venv"; exit 1; }
 
@@ -33,7 +36,7 @@ bench: .venv/.test
 	touch $@
 
 .venv/.test: pyproject.toml | .venv/bin/pip
-	$(BIN)/pip install --quiet --editable '.[demo,cpu,test]'
+	$(BIN)/pip install --quiet --editable '.[demo,cpu,onnx,test]'
 	touch $@ .venv/.demo
 
 clean:
