@@ -38,10 +38,10 @@ def embed_posts(posts: Posts, slots: list[Slot], seconds: Seconds) -> dict[Kind,
     unread: dict[Kind, Counter[str]] = {kind: Counter() for kind in KINDS}
     flow = _Flow(slots, seconds)
     try:
-        with _progress(len(posts)) as bar:
+        with _progress(len(posts), "embedding", " posts") as bar:
             for hashed in ahead(_hashed(posts, unread, seconds), READ_AHEAD):
                 flow.take(hashed)
-                bar.update(READ)
+                bar.update(min(READ, len(posts) - bar.n))
         flow.finish()
     finally:
         flow.close()
@@ -113,11 +113,12 @@ class _Flow:
     def finish(self) -> None:
         """Encode what is under way."""
         self._decoders.join()
-        for slots in self._slots.values():
-            for slot in slots:
-                for batch in slot.rest():
-                    self._encoders.put(partial(slot.encode, batch))
-        self._encoders.join()
+        rest = [(slot, batch) for slots in self._slots.values() for slot in slots for batch in slot.rest()]
+        with _progress(sum(len(batch) for _, batch in rest), "encoding", " contents") as bar:
+            for slot, batch in rest:
+                self._encoders.put(partial(slot.encode, batch))
+                bar.update(len(batch))
+            self._encoders.join()
         if self._started is not None:
             self._seconds.working = time.perf_counter() - self._started
             self._seconds.threads = {"decode": self._decoders.threads, "encode": self._encoders.threads}
@@ -134,5 +135,5 @@ def _one_thread() -> None:
         torch.set_num_threads(1)
 
 
-def _progress(total: int) -> "tqdm[Any]":
-    return tqdm(total=total, desc="embedding", unit=" posts", disable=None, leave=False, delay=1)
+def _progress(total: int, what: str, unit: str) -> "tqdm[Any]":
+    return tqdm(total=total, desc=what, unit=unit, disable=None, leave=False, delay=1)
