@@ -15,7 +15,8 @@ from data.posts import PostsOptions, open_posts
 from embed.requests import EncoderOptions, build
 
 if TYPE_CHECKING:
-    from embed.slot import Seconds, Slot
+    from embed.seconds import Seconds
+    from embed.slot import Slot
 
 DEFAULT_CACHE = Path("cache.h5")
 
@@ -102,7 +103,8 @@ def run(config: Extract) -> Extracted:
     """
     from embed.cache import CacheWriter
     from embed.pipeline import embed_posts
-    from embed.slot import Seconds, Slot
+    from embed.seconds import Seconds
+    from embed.slot import Slot
 
     seconds = Seconds()
     with seconds.measure("total"):

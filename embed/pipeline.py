@@ -19,7 +19,8 @@ from tqdm import tqdm
 from data.posts import Batch, Fault, Posts
 from embed.content import KINDS, Kind, content_key, contents
 from embed.pool import Pool, ahead
-from embed.slot import Item, Seconds, Slot, prepare
+from embed.seconds import Seconds
+from embed.slot import Item, Slot, prepare
 
 THREADS = min(16, len(os.sched_getaffinity(0)))
 READ = 128  # posts of a batch

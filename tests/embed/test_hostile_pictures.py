@@ -236,7 +236,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def extract(folder: Path, weights: Path, cells: dict[str, list[str | None]]) -> dict[str, Any]:
     pd.DataFrame(cells).to_parquet(folder / "posts.parquet")
-    options: dict[str, Any] = {"image": (MODEL,), "weights": (f"{MODEL}={weights}",), "device": "cpu", "backend": "eager"}
+    options: dict[str, Any] = {"image": (MODEL,), "weights": (f"{MODEL}={weights}",), "backend": "eager"}
     return run(Extract(posts=folder / "posts.parquet", cache=folder / "cache.h5", **options)).to_json()
 
 

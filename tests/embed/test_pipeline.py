@@ -26,7 +26,8 @@ from embed.encoder import UnreadableContent
 from embed.extract import Extract, run
 from embed.pipeline import embed_posts
 from embed.requests import EncoderOptions, build
-from embed.slot import Item, Seconds, Slot
+from embed.seconds import Seconds
+from embed.slot import Item, Slot
 from regress.features import read_features
 
 NAMES = ("test_resnet", "test_convnext")
