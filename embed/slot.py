@@ -77,7 +77,7 @@ class Slot:
             held = None if self.rebuild or self._done.info is None else self._done.info.spec.get("backend")
             with self.seconds.measure("load"):
                 self.encoder = self.request.load(held)
-            self.writer.open(_space_info(self.request, self.encoder), rebuild=self.rebuild)
+            self.writer.open(space_info(self.request, self.encoder), rebuild=self.rebuild)
         return self.encoder
 
     def check_canaries(self) -> None:
@@ -198,7 +198,7 @@ def _names(versions: dict[str, str]) -> str:
     return ", ".join(f"{library} {version}" for library, version in versions.items())
 
 
-def _space_info(request: Request, encoder: Encoder) -> SpaceInfo:
+def space_info(request: Request, encoder: Encoder) -> SpaceInfo:
     spec = encoder.spec
     return SpaceInfo(
         name=request.label,

@@ -37,7 +37,7 @@ from embed.images import decode
 from embed.language import TransformersEncoder
 from embed.pipeline import THREADS
 from embed.requests import EncoderOptions, Request, build
-from embed.slot import _space_info
+from embed.slot import space_info
 from embed.vision import TimmEncoder, _Normalised
 
 PICTURES = 768
@@ -250,7 +250,7 @@ def filled(folder: Path, n: int, kilobytes: float) -> Path:
     with CacheWriter(folder / f"{n}.h5") as writer:
         for one in build(EncoderOptions()):
             encoder = one.load("openvino" if one.family != "statistics" else None)
-            info = _space_info(one, encoder)
+            info = space_info(one, encoder)
             writer.open(info)
             keys = [content_key(each) for each in (files if one.kind == "image" else texts)]
             for start in range(0, n, 1000):
