@@ -32,9 +32,9 @@ def widen(half: npt.NDArray[np.float16], out: Floats) -> None:
 def narrow(rows: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
     """The nearest float16 of each number, ties to even; infinity where that is beyond 65,504."""
     torch = sys.modules.get("torch")  # never imported for this alone: that takes a second
-    if torch is None or rows.dtype != np.float32:
+    if torch is None or rows.dtype != np.float32 or not rows.flags.carray:  # what PyTorch takes as it is
         return rows.astype(np.float16, copy=False)
-    halves: npt.NDArray[np.float16] = torch.from_numpy(np.require(rows, requirements=["C", "W"])).half().numpy()
+    halves: npt.NDArray[np.float16] = torch.from_numpy(rows).half().numpy()
     return halves
 
 

@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.config import InputError, canonical_json
+from embed.frames import MAX_REASON
 from embed.parallel import spread
 from embed.spaces import KEY_BYTES, MAX_JSON, SpaceInfo, damaged
 
@@ -38,6 +39,7 @@ VERSION = 1
 BLOCK = 4096  # rows per checksum
 PIECE = 512  # rows gathered at a time: 0.8 MB of 768 columns stay in the processor's cache
 MAX_SPACES = 1000
+MAX_FAILED = 1 << 24  # of a space: they are read when the file is opened, and a sparse file may declare any number
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MEMBERS = ("crc32", "embedding", "failed_key", "failed_why", "key")
 # what h5py raises on a file whose parts contradict each other
@@ -251,6 +253,8 @@ def _read_space(group: Any, mapped: mmap.mmap, seen: set[int]) -> Layout:
     for name, (shape, kind) in expected.items():
         if arrays[name].shape != shape or arrays[name].dtype.kind != kind:
             raise ValueError(f"{group.name}/{name} is {arrays[name].dtype} {arrays[name].shape}")
+    if failed > MAX_FAILED or arrays["failed_why"].itemsize > MAX_REASON:
+        raise ValueError(f"{group.name} has {failed:,} failures of {arrays['failed_why'].itemsize} bytes")
     values = {"name": text["encoder"], "fingerprint": text["fingerprint"], "request": text["request"]}
     parsed = {"spec": json.loads(str(text["spec"])), "provenance": json.loads(str(text["provenance"]))}
     info = SpaceInfo.from_json({**values, **parsed, "dim": dim, "dtype": dtype.name})

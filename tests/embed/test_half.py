@@ -45,8 +45,9 @@ if sys.argv[1] == "torch":
     import torch
 from embed.half import narrow
 rows = np.load(sys.argv[2])
-rows.flags.writeable = False
-assert np.array_equal(narrow(rows).view(np.uint16), rows.astype(np.float16).view(np.uint16))
+for writeable in (True, False):
+    rows.flags.writeable = writeable
+    assert np.array_equal(narrow(rows).view(np.uint16), rows.astype(np.float16).view(np.uint16))
 assert np.array_equal(narrow(rows[::3, 1:]), rows[::3, 1:].astype(np.float16))
 assert np.array_equal(narrow(rows.astype(np.float64)), rows.astype(np.float16))
 assert np.array_equal(narrow(rows.astype(np.float16)), rows.astype(np.float16))

@@ -18,9 +18,6 @@ from embed.hdf5 import BLOCK
 GROUP, ROWS = "hub--x", 2 * BLOCK + 100  # of the cache `made`
 
 
-# Each attack says in its docstring what it is refused for.
-
-
 def replace(group: Any, name: str, **options: Any) -> None:
     del group[name]
     group.create_dataset(name, **options)
@@ -86,6 +83,14 @@ def attack_object_data(file: Any, other: Path) -> None:
 def attack_reference(file: Any, other: Path) -> None:
     """failed_why holds object"""
     replace(file[GROUP], "failed_why", data=np.array([file.ref, file.ref], object), dtype=h5py.ref_dtype)
+
+
+def attack_sparse_failures(file: Any, other: Path) -> None:
+    """1,073,741,824 failures of 24 bytes"""
+    for name, width, dtype in (("failed_key", (32,), "u1"), ("failed_why", (), "S24")):
+        now = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        now.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # a hole of 56 GB
+        replace(file[GROUP], name, shape=(1 << 30, *width), dtype=dtype, fill_time="never", dcpl=now)
 
 
 def attack_petabytes(file: Any, other: Path) -> None:
@@ -154,11 +159,6 @@ def attack_big_endian(file: Any, other: Path) -> None:
     replace(file[GROUP], "embedding", data=np.zeros((ROWS, 5), ">f2"))
 
 
-def attack_double(file: Any, other: Path) -> None:
-    """embedding holds float64"""
-    replace(file[GROUP], "embedding", data=np.zeros((ROWS, 5), np.float64))
-
-
 def attack_scalar(file: Any, other: Path) -> None:
     r"""crc32 is uint32 \(\)"""
     replace(file[GROUP], "crc32", data=np.uint32(5))
@@ -192,11 +192,6 @@ def attack_huge_attribute(file: Any, other: Path) -> None:
 def attack_deep_json(file: Any, other: Path) -> None:
     """recursion"""
     file[GROUP].attrs["spec"] = np.bytes_(b"[" * 100_000)
-
-
-def attack_no_json(file: Any, other: Path) -> None:
-    """Expecting property name"""
-    file[GROUP].attrs["spec"] = np.bytes_(b"{'a': 1}")
 
 
 def attack_no_utf8(file: Any, other: Path) -> None:
@@ -240,6 +235,7 @@ def attack_other_name(file: Any, other: Path) -> None:
     file.move("small", "tiny")
 
 
+# each says in its docstring what it is refused for
 ATTACKS = [attack for name, attack in sorted(globals().items()) if name.startswith("attack_")]
 
 

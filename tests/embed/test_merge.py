@@ -1,13 +1,16 @@
 """Folding segments into the file when the file, the segments, the disk or the fold itself is not whole."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from data.config import InputError
+from embed.merge import SYNC_SECONDS, _written_early
 from embed.store import open_cache
 from embed.writer import CacheWriter
 
@@ -74,6 +77,7 @@ import resource, sys, numpy as np
 from pathlib import Path
 from data.config import InputError
 from embed.spaces import SpaceInfo
+from embed.merge import SYNC_SECONDS, _written_early
 from embed.store import open_cache
 from embed.writer import CacheWriter
 info = SpaceInfo("x", "f" * 64, "", {}, 500, "float32", {})
@@ -115,3 +119,10 @@ def test_a_full_disk_costs_nothing_committed(path: Path, what: str, limit: int) 
     )
     found, committed = counts.split()
     assert found == committed
+
+
+def test_what_the_disk_refuses_early_is_not_lost() -> None:
+    """A pipe cannot be synced: the system refuses it as it would report a failing disk, and once only."""
+    read, write = os.pipe()
+    with open(read, "rb"), open(write, "wb"), pytest.raises(OSError, match="Invalid argument"), _written_early(write):
+        time.sleep(10 * SYNC_SECONDS)
