@@ -87,7 +87,7 @@ class Board(Watch):
 
 
 def _items(flags: np.ndarray) -> set[Item]:
-    return {(SPACES[space], int(number)) for space, number in np.argwhere(flags)}
+    return {(SPACES[space], int(number)) for space, number in np.argwhere(flags.copy())}  # a live writer goes on
 
 
 @dataclass
