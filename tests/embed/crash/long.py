@@ -3,8 +3,8 @@
     python tests/embed/crash/long.py [KILLS] [CUTS] [SEED]
 
 300 kills with one writer and 300 with four, every system-call boundary of two larger runs, 1,000 power cuts and 500
-more in the runs that resume, a disk that fails in three ways at every call: about six minutes. Prints a JSON object for
-each; a breach is an AssertionError that says where.
+more in the runs that resume, a disk that fails in three ways at every call: about ten minutes on two busy cores.
+Prints a JSON object for each; a breach is an AssertionError that says where.
 """
 
 import errno

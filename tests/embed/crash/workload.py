@@ -1,6 +1,6 @@
 """What the crash tests write and how they check it: embeddings known in advance, a run that resumes, plain reading.
 
-Embedding is a look-up here, so that a run is nothing but the cache at work: 600 kills take two minutes, not an hour.
+Embedding is a look-up here, so that a run is nothing but the cache at work: 600 kills take minutes, not an hour.
 
     python tests/embed/crash/workload.py FILE     one run that folds after every batch, for others to look on
 """
