@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.config import InputError, canonical_json
-from data.files import sync_folder
+from data.files import make_folder, sync_folder
 from embed.frames import FAIL, MAX_REASON, ROWS, Frame, packed, walk, whole
 from embed.spaces import KEY_BYTES, MAX_JSON, SpaceInfo
 
@@ -229,8 +229,9 @@ class Journal:
 
     def _acquire(self) -> int:
         while True:
+            make_folder(self.folder.parent)
             with contextlib.suppress(FileExistsError):  # exist_ok=True fails when the folder is removed just then
-                self.folder.mkdir(parents=True)
+                self.folder.mkdir()
             try:
                 handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             except FileNotFoundError:

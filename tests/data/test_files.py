@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.files import atomic_folder, atomic_write, sha256_file
+from data import files
+from data.files import atomic_folder, atomic_write, make_folder, sha256_file
 
 ROOT = Path(__file__).parents[2]
 STOPS = [RuntimeError, OSError, KeyboardInterrupt, SystemExit, GeneratorExit]
@@ -166,3 +167,15 @@ def test_a_folder_whose_rename_fails_is_put_back(tmp_path: Path, monkeypatch: py
     with pytest.raises(OSError, match="went away"), atomic_folder(path) as folder:
         (folder / "x").write_text("new")
     assert tree(tmp_path) == {"a/x": "old"}
+
+
+def test_new_folders_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new folder's entry in the one above it is synced."""
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert set(synced) == {tmp_path, tmp_path / "a"}
+    synced.clear()
+    make_folder(tmp_path / "a" / "b")
+    assert synced == []
