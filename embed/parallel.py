@@ -1,6 +1,6 @@
 """A map over the processor's cores, for work that lets go of the GIL: NumPy's copies, crc32, pread and pwrite.
 
-Two threads compute crc32 1.7 times as fast as one on two free cores, and a whole checkpoint 1.1 times on two busy ones.
+Where two cores are free, the 0.54 s of CPU that a checkpoint of 314 MB costs take 0.37 s; where they are not, no more.
 """
 
 import os

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from data.config import InputError
 from embed.spaces import SpaceInfo
-from embed.store import open_cache
+from embed.store import ABSENT, FAILED, as_keys, open_cache
 from embed.writer import CacheWriter
 
 # --- one run
@@ -47,6 +47,25 @@ def test_done_counts_file_dead_segments_and_own(runs: Any, path: Path) -> None:
         assert len(done) == 4
         nothing = writer.done("unheard of")
         assert (nothing.info, len(nothing), nothing.contains(runs.key(1))) == (None, 0, False)
+
+
+def test_done_finds_many_keys_at_once(runs: Any, path: Path) -> None:
+    """Every second content is done, in the file or a dead segment, some in both; every seventh has failed."""
+    runs.extract(path, *range(0, 100, 2))
+    runs.extract(path, *range(50, 150, 2), fold=False)
+    with CacheWriter(path) as writer:
+        writer.open(runs.info)
+        for i in range(7, 150, 7):
+            writer.fail("x", runs.key(i), "bad")
+        done = writer.done("x")
+    found = done.find(as_keys(runs.key(i) for i in range(150)))
+    embedded, failed = set(range(0, 150, 2)), set(range(7, 150, 14))
+    assert set(np.flatnonzero(found >= 0).tolist()) == embedded
+    assert set(np.flatnonzero(found == FAILED).tolist()) == failed
+    assert set(np.flatnonzero(found == ABSENT).tolist()) == set(range(150)) - embedded - failed
+    assert [done.contains(runs.key(i)) for i in range(150)] == (found != ABSENT).tolist()
+    assert (len(done), done.keys.nbytes) == (len(embedded) + len(failed), 32 * len(embedded))
+    assert writer.done("unheard of").find(as_keys([runs.key(1)])).tolist() == [ABSENT]
 
 
 def test_appending_after_a_checkpoint_starts_a_new_segment(runs: Any, path: Path) -> None:
