@@ -6,11 +6,12 @@ or repeating a post recomputes nothing. Hashing costs 0.05 ms a picture, 1.7 % o
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from data.posts import Fault
+from embed.parallel import THREADS, spread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,18 @@ KEY_BYTES = 32
 def content_key(content: bytes | str) -> bytes:
     """SHA-256 of a picture's bytes or of a cleaned text's UTF-8, 32 bytes."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).digest()
+
+
+def content_keys(found: "Sequence[bytes | str]") -> list[bytes]:
+    """The keys of many contents; those of pictures are computed by several threads, at 1.7 GB/s each."""
+    share = max(1, -(-len(found) // THREADS))
+    shares = [found[start : start + share] for start in range(0, len(found), share)]
+    heavy = sum(map(len, found)) > 1_000_000  # else a thread costs more than it saves
+    return [key for keys in (spread if heavy else map)(_keys, shares) for key in keys]
+
+
+def _keys(found: "Sequence[bytes | str]") -> list[bytes]:
+    return [content_key(content) for content in found]
 
 
 def contents(batch: "Batch", kind: Kind) -> "Iterator[tuple[str, bytes | str | Fault | None]]":
@@ -72,11 +85,15 @@ def read_keys(posts: "Posts") -> dict[Kind, ContentKeys]:
     with tqdm(total=len(posts), desc="hashing", unit=" posts", disable=None, leave=False, delay=1) as bar:
         for batch in posts.batches():
             for kind, table in found.items():
+                found_rows, readable = [], []
                 for row, (_, content) in enumerate(contents(batch, kind), start=batch.start):
                     if isinstance(content, Fault):
                         table.faults[content.reason] += 1
                     elif content is not None:
-                        table.keys[row] = np.frombuffer(content_key(content), np.uint8)
-                        table.present[row] = True
+                        found_rows.append(row)
+                        readable.append(content)
+                keys = np.frombuffer(b"".join(content_keys(readable)), np.uint8)
+                table.keys[found_rows] = keys.reshape(-1, KEY_BYTES)
+                table.present[found_rows] = True
             bar.update(len(batch.ids))
     return found

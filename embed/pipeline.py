@@ -17,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data.posts import Batch, Fault, Posts
-from embed.content import KINDS, Kind, content_key, contents
+from embed.content import KINDS, Kind, content_keys, contents
 from embed.pool import Pool, ahead
 from embed.seconds import Seconds
 from embed.slot import Item, Slot, prepare
@@ -58,16 +58,19 @@ def _hashed(posts: Posts, unread: dict[Kind, Counter[str]], seconds: Seconds) ->
         if batch is None:
             return
         with seconds.measure("hash"):
-            hashed = {kind: list(_items(batch, kind, unread[kind])) for kind in KINDS}
+            hashed = {kind: _items(batch, kind, unread[kind]) for kind in KINDS}
         yield hashed
 
 
-def _items(batch: Batch, kind: Kind, unread: Counter[str]) -> Iterator[Item]:
+def _items(batch: Batch, kind: Kind, unread: Counter[str]) -> list[Item]:
+    found: list[tuple[int, str, bytes | str]] = []
     for row, (post_id, content) in enumerate(contents(batch, kind), start=batch.start):
         if content is None or isinstance(content, Fault):
             unread["missing" if content is None else content.reason] += 1
         else:
-            yield Item(content_key(content), row, post_id, content)
+            found.append((row, post_id, content))
+    keys = content_keys([content for _, _, content in found])
+    return [Item(key, *each) for key, each in zip(keys, found, strict=True)]
 
 
 class _Flow:

@@ -31,7 +31,7 @@ from PIL import Image
 from embed import packaged
 from embed.backends import Torch, rate
 from embed.cache import CacheWriter
-from embed.content import content_key
+from embed.content import content_keys
 from embed.extract import Extract, run
 from embed.images import decode
 from embed.language import TransformersEncoder
@@ -240,22 +240,21 @@ def encoders(folder: Path, files: list[bytes]) -> None:
     say("three encoders over one decode + three forwards", statistics.median(ratios), "<= 1.05")
 
 
-def filled(folder: Path, n: int, kilobytes: float) -> Path:
+def filled(folder: Path, n: int, pictures: Callable[[int], bytes]) -> Path:
     """A table of n posts whose embeddings are in the cache beside it, as a first run would have left them."""
-    rng = np.random.default_rng(0)
-    noise = rng.bytes(int(1000 * kilobytes) + n)
-    files = [noise[i : i + int(1000 * kilobytes)] for i in range(n)]
-    texts = [f"post number {i} of many, with a few words more" for i in range(n)]
-    posts = table(folder, files, texts)
-    with CacheWriter(folder / f"{n}.h5") as writer:
-        for one in build(EncoderOptions()):
-            encoder = one.load("openvino" if one.family != "statistics" else None)
-            info = space_info(one, encoder)
-            writer.open(info)
-            keys = [content_key(each) for each in (files if one.kind == "image" else texts)]
-            for start in range(0, n, 1000):
-                rows = rng.standard_normal((len(keys[start : start + 1000]), info.dim), np.float32)
-                writer.append(info.name, keys[start : start + 1000], rows)
+    rng, step, posts = np.random.default_rng(0), 1000, folder / f"{n}.parquet"
+    encoders = [(one, one.load("openvino" if one.family != "statistics" else None)) for one in build(EncoderOptions())]
+    schema = pa.schema([("photo", pa.binary()), ("text", pa.string())])
+    with CacheWriter(posts.with_suffix(".h5")) as writer, pq.ParquetWriter(posts, schema) as out:
+        for one, encoder in encoders:
+            writer.open(space_info(one, encoder))
+        for start in range(0, n, step):
+            photo = [pictures(i) for i in range(start, start + step)]
+            text = [f"post number {i} of many, with a few words more" for i in range(start, start + step)]
+            out.write_table(pa.table({"photo": photo, "text": text}, schema))
+            for one, encoder in encoders:
+                keys = content_keys(photo if one.kind == "image" else text)
+                writer.append(one.label, keys, rng.standard_normal((step, encoder.dim), np.float32))
         writer.checkpoint()
     return posts
 
@@ -263,28 +262,30 @@ def filled(folder: Path, n: int, kilobytes: float) -> Path:
 def warm_run(posts: Path) -> dict[str, Any]:
     """A second run in a process of its own: its report, and its peak memory in bytes."""
     code = (
-        "import json, resource, sys; from pathlib import Path; from embed.extract import Extract, run;"
+        "import json, sys; from pathlib import Path; from embed.extract import Extract, run;"
         "r = run(Extract(posts=Path(sys.argv[1]), cache=Path(sys.argv[1]).with_suffix('.h5'))).to_json();"
-        "r['peak'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024; print(json.dumps(r))"
+        "r['status'] = Path('/proc/self/status').read_text(); print(json.dumps(r))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(posts)], capture_output=True, text=True, check=True)
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    report["peak"] = 1024 * int(report["status"].partition("VmHWM:")[2].split()[0])
     if report["embedded"]:
         raise SystemExit(f"not warm: {report['embedded']} embedded")
     return report
 
 
 def warm(folder: Path, files: list[bytes]) -> None:
-    size = statistics.mean(map(len, files)) / 1000
-    report = warm_run(filled(folder, ROWS, size))
-    seconds = report["seconds"]
-    after = seconds["total"] - seconds["read"]
-    detail = f"{size:.0f} kB pictures; reading {seconds['read']:.1f} s, hashing {seconds['hash']:.1f} s of it"
-    say(f"seconds for {ROWS:,} cached posts, after reading", after, "<= 2", detail)
+    for size in (100_000, len(max(files, key=len))):
+        cut = [file[:size] for file in files]  # a warm run reads and hashes bytes, and decodes none
+        report = warm_run(filled(folder, ROWS, lambda i, cut=cut: b"%08d" % i + cut[i % len(cut)]))  # type: ignore[misc]
+        seconds, kilobytes = report["seconds"], statistics.mean(map(len, cut)) / 1000
+        after = seconds["total"] - seconds["read"]
+        detail = f"{kilobytes:.0f} kB pictures; reading {seconds['read']:.1f} s, hashing {seconds['hash']:.1f} s of it"
+        say(f"seconds for {ROWS:,} cached posts, after reading", after, "<= 2", detail)
 
 
 def memory(folder: Path) -> None:
-    small, large = (warm_run(filled(folder, n, 0.1))["peak"] for n in (ROWS, 10 * ROWS))
+    small, large = (warm_run(filled(folder, n, lambda i: b"%0100d" % i))["peak"] for n in (ROWS, 10 * ROWS))
     detail = f"{small / 1e6:.0f} MB at {ROWS:,} rows, {large / 1e6:.0f} MB at {10 * ROWS:,}"
     say("bytes of memory a row, two encoders and statistics", (large - small) / (9 * ROWS), "<= 1024", detail)
 
