@@ -118,7 +118,7 @@ def _unwrap(hint: Any) -> tuple[Any, bool, list[Any]]:
 def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
     """Command line → the command's dataclass."""
     known = {f.name: f for f in dataclasses.fields(config)}  # type: ignore[arg-type]
-    values = vars(parser(config).parse_args(argv))
+    values = vars(parser(config).parse_intermixed_args(argv))
     for name, field in known.items():
         if isinstance(values[name], list):
             values[name] = tuple(values[name])

@@ -226,3 +226,7 @@ def test_a_closed_pipe_is_no_fault() -> None:
         )
     assert done.returncode == DONE
     assert done.stderr == b""
+
+
+def test_positional_arguments_may_follow_a_flag() -> None:
+    assert parse(Example, ["--number", "7", "t.csv"]) == Example(table=Path("t.csv"), number=7)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -160,7 +161,8 @@ def test_kill_9_at_twenty_random_moments_changes_no_byte(tmp_path: Path, convnex
         "backend": "eager",
     }
     command = [sys.executable, str(Path(__file__).with_name("kill_harness.py")), json.dumps(arguments), "20", "7"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=280)
+    here = {**os.environ, "PYTHONPATH": str(ROOT)}  # this checkout's code, not an installed one's
+    done = subprocess.run(command, cwd=ROOT, env=here, capture_output=True, text=True, check=True, timeout=280)
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["killed"] == 20
     assert all(after >= before for before, after in report["history"])
