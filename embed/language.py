@@ -98,7 +98,8 @@ class TransformersEncoder:
         return min(-(-len(prepared) // self._step) * self._step, self._limit)
 
     def batch_rows(self, bucket: int) -> int:
-        return max(1, TOKENS_PER_BATCH[self._device] // bucket)
+        # A power of two: a pooler multiplies one row a text, and of 6 rows two threads' halves differ in the last bit.
+        return 1 << (max(1, TOKENS_PER_BATCH[self._device] // bucket).bit_length() - 1)
 
     def encode(self, prepared: list[np.ndarray]) -> np.ndarray:
         """float32 (n, dim), padded with one-token texts to a full batch inside."""

@@ -190,7 +190,7 @@ def words(count: int) -> str:
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
-@pytest.mark.parametrize("tokens", [3, 8, 13, 16, 40])
+@pytest.mark.parametrize("tokens", [3, 8, 13, 16, 24, 40, 44])
 def test_a_row_s_bytes_depend_on_its_text_alone(tokens: int, pooling: str, folder: Path) -> None:
     check_rows(load(f"{folder}:{pooling}"), tokens)
 
