@@ -49,7 +49,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             os.fsync(file.fileno())
         Path(name).chmod(0o666 & ~_umask())  # mkstemp makes it private; an ordinary file is wanted
         os.replace(name, path)
-    except BaseException:
+    except BaseException:  # also Ctrl-C: nothing half-written stays; raised again
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
@@ -76,7 +76,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             os.replace(path, old)
         os.replace(new, path)
-    except BaseException:
+    except BaseException:  # also Ctrl-C: the older folder comes back; raised again
         shutil.rmtree(new, ignore_errors=True)
         if old.exists() and not path.exists():
             os.replace(old, path)

@@ -85,7 +85,7 @@ class Segment:
             self.sync()
             sync_folder(folder)
             sync_folder(folder.parent)  # the folder itself may be new
-        except BaseException:
+        except BaseException:  # also Ctrl-C: no segment without a whole header stays; raised again
             self.discard()
             raise
 

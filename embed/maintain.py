@@ -116,7 +116,7 @@ def _held(path: Path) -> Iterator[list[Path]]:
     with plain_errors(path), journal.locked():
         try:
             yield folded
-        except BaseException:
+        except BaseException:  # also Ctrl-C: nothing was folded, so nothing may be removed; raised again
             folded.clear()
             raise
         finally:

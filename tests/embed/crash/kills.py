@@ -191,7 +191,7 @@ class Campaign:
     def _work(self, board: Board, order: list[int]) -> None:
         try:
             self.contents.extract(self.path, order, board, EVERY)
-        except BaseException:
+        except BaseException:  # whatever it is: a forked child must never go on as a second test run
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
