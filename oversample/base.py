@@ -7,46 +7,26 @@ for bit, then the new rows; without `undersample` every row is kept. Beside the 
 import numbers
 import warnings
 from abc import abstractmethod
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from imblearn.base import SamplerMixin
-from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_X_y
+from sklearn.utils.validation import check_is_fitted, check_X_y
 
+from oversample.arrays import check_bounds, floating, generator, like, take, target_like, weights
+from oversample.blocks import find_blocks
+from oversample.draw import Draw, Floats, Rows, between
 from oversample.relevance import Relevance, fit_relevance
-from oversample.strategy import Rows, Strategy, check_strategy, find_bumps, wanted
+from oversample.strategy import Bump, Strategy, check_strategy, find_bumps, wanted
 
-Array = NDArray[np.float64]
-Floats = NDArray[np.floating[Any]]
-BLOCK = 512  # rows interpolated at a time: they stay in the processor's cache
+BLOCK = 512  # output rows made at a time: they stay in the processor's cache
 
 
-class Draw(NamedTuple):
-    """Who becomes the parents of some new rows: first + share · (second − first), or another recipe of a sampler."""
-
-    first: Rows  # (c,) row numbers
-    second: Rows  # (c,) the same as `first` where there is one parent
-    share: Array  # (c,) λ, from 0 to 1
-    made: NDArray[np.bool_]  # (c,) False for a copy of `first`
-
-    @classmethod
-    def copies(cls, rows: Rows) -> Self:
-        """Rows as they are."""
-        return cls(rows, rows, np.zeros(len(rows)), np.zeros(len(rows), dtype=bool))
-
-    @classmethod
-    def between(cls, first: Rows, second: Rows, share: Array) -> Self:
-        """Points on the way from one row to another."""
-        return cls(first, second, share, (first != second) & (share > 0))
-
-    def only(self, mask: NDArray[np.bool_]) -> "Draw":
-        """Those of a mask (c,)."""
-        return Draw(self.first[mask], self.second[mask], self.share[mask], self.made[mask])
-
-
+@dataclass(kw_only=True, eq=False, repr=False)
 class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the samplers. A subclass draws the parents of new rows (`_draw`) and may make them its own way (`_make`).
 
@@ -59,13 +39,19 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         their size is multiplied by. Rare bumps that have more already stay as they are; see `oversample.strategy`.
     undersample : bool
         Whether normal bumps that are to have fewer rows lose some, drawn at random, as the literature has it.
-    relevance : "auto", "extremes", "hurdle", "range" or a function of y
+    relevance : "auto", "extremes", "hurdle", "density", "range" or a function of y
         Float64 (n,) → float64 (n,) from 0 to 1, fitted on y; see `oversample.relevance`.
     control_points : None or rows of (value, relevance[, slope])
         For relevance "range" only.
     threshold : float
         Rows with a relevance of at least this are rare. 0.5 as in UBL and smogn: 16 % of a skewed target's positives;
         papers that evaluate with 0.8 call about 10 % rare.
+    blocks : None or {name: slice, column numbers, or column names of a frame}
+        Columns that belong together, such as a picture's embedding.
+    neighbors_by : None, a block's name or several
+        The blocks that distances are taken in; all columns without.
+    renormalize : bool
+        Whether blocks of unit vectors (all of X without `blocks`) have norm 1 in new rows as well.
     target_bounds : None or (low, high)
         A target outside is refused, and no new one leaves them.
     random_state : None, int, numpy.random.Generator or RandomState
@@ -80,33 +66,26 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
     sample_weight_ : float64 (m,)    the weights that were passed (1 without), resampled along
     relevance_ : float64 (n,)        rare_ : bool (n,)     of the input rows
     bumps_ : list of Bump            sampling_strategy_ : {bump: rows it is to have}
+    notes_ : list of str             what was warned about
     """
 
-    _sampling_type = "over-sampling"
+    _sampling_type: ClassVar[str] = "over-sampling"
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
-    feature_names_in_: NDArray[np.object_]  # where X is a frame with names
 
-    def __init__(  # noqa: PLR0913 - an estimator takes its settings one by one
-        self,
-        *,
-        sampling_strategy: Strategy = "balance",
-        undersample: bool = False,
-        relevance: str | Relevance = "auto",
-        control_points: Any = None,
-        threshold: float = 0.5,
-        target_bounds: tuple[float, float] | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self.sampling_strategy = sampling_strategy
-        self.undersample = undersample
-        self.relevance = relevance
-        self.control_points = control_points
-        self.threshold = threshold
-        self.target_bounds = target_bounds
-        self.random_state = random_state
+    sampling_strategy: Strategy = "balance"
+    undersample: bool = False
+    relevance: str | Relevance = "auto"
+    control_points: Any = None
+    threshold: float = 0.5
+    blocks: Mapping[str, Any] | None = None
+    neighbors_by: str | Sequence[str] | None = None
+    renormalize: bool = False
+    target_bounds: tuple[float, float] | None = None
+    random_state: Any = None
 
     def fit(self, X: Any, y: Any) -> Self:
         """Check the data and plan the sizes of the bumps; sampling is `fit_resample`."""
+        self.notes_: list[str] = []
         self._plan(*self._validate(X, y))
         return self
 
@@ -114,52 +93,86 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         """X (n, d), y (n,) → X (m, d), y (m,); pandas in, pandas out, with a new index.
 
         Copies keep any dtype; where rows are made, float32 and float64 stay and other or mixed numbers become floats.
-        Weights, trials or groups follow as `sample_weight_` or by `sample_indices_`. Raises `ValueError` for NaN,
-        infinities, sparse matrices and parameters out of range; warns, and returns the input, where nothing is to be
-        sampled.
+        Weights follow as `sample_weight_`, other columns through `along`. Raises `ValueError` for NaN, infinities,
+        sparse matrices and parameters out of range; warns, and returns the input, where nothing is to be sampled.
         """
-        return self._fit_resample(X, y, sample_weight=sample_weight)
+        result = self._fit_resample(X, y, sample_weight=sample_weight)
+        for note in self.notes_:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        return result
+
+    def along(self, values: Any, *, interpolate: bool = False) -> Any:
+        """What goes with the input rows, (n,) or (n, k), as it goes with the output rows: groups, trials, identifiers.
+
+        A new row has its first parent's, or with `interpolate` numbers between its parents' as its features are.
+        """
+        check_is_fitted(self, "sample_indices_")
+        if len(values) != len(self.relevance_):
+            raise ValueError(
+                f"{len(values)} values: expected one for each of the {len(self.relevance_)} rows sampled from"
+            )
+        if not interpolate:
+            return take(values, self.sample_indices_)
+        draw = Draw.between(self.parents_[:, 0], self.parents_[:, 1], self.lambda_)
+        return like(values, between(floating(values), draw))
 
     def _fit_resample(self, X: Any, y: Any, *, sample_weight: Any = None) -> tuple[Any, Any]:
         values, target = self._validate(X, y)
-        weight = _weights(sample_weight, len(target))
-        self._plan(values, target)
-        rng = _generator(self.random_state)
+        weight = weights(sample_weight, len(target))
+        rng = generator(self.random_state)
+        draw = self._sample(values, target, rng)
+        self.sample_weight_ = between(weight, draw)
+        if not draw.made.any():
+            return take(X, draw.first), take(target_like(y), draw.first)
+        rows = np.empty((len(draw.first), values.shape[1]), values.dtype)
+        targets = np.empty(len(rows), target.dtype)
+        for part, made, new in self._output(values, target, draw, rng):
+            rows[part], targets[part] = made, new
+        return like(X, rows), like(y, targets)
+
+    def _sample(self, X: Floats, y: Floats, rng: np.random.Generator) -> Draw:
+        """Plan, and draw all output rows: what is kept, then what is new, bump by bump."""
+        self.notes_ = []
+        self._plan(X, y)
         kept, draws = [], []
         for bump, size in zip(self.bumps_, self.sampling_strategy_.values(), strict=True):
             extra = size - len(bump.rows)
-            kept.append(bump.rows if extra >= 0 else rng.choice(bump.rows, size, replace=False))
+            kept.append(bump.rows if extra >= 0 else self._keep(bump, size, rng))
             if extra > 0:
-                draws.append(self._draw(values, target, bump.rows, extra, rng))
-        if not draws and sum(map(len, kept)) == len(target):
-            self._warn_idle()
-        draws.insert(0, Draw.copies(np.sort(np.concatenate(kept))))
-        draw = Draw(*map(np.concatenate, zip(*draws, strict=True)))
+                draws.append(self._draw(X, y, bump, extra, rng))
+        if not draws and sum(map(len, kept)) == len(y):
+            self._note_idle()
+        draw = Draw.join([Draw.copies(np.sort(np.concatenate(kept))), *draws])
         self.sample_indices_, self.parents_ = draw.first, np.stack([draw.first, draw.second], axis=1)
         self.lambda_, self.synthetic_ = draw.share, draw.made
-        self.sample_weight_ = weight[draw.first] + draw.share * (weight[draw.second] - weight[draw.first])
-        if not draw.made.any():
-            return _take(X, draw.first), _take(y if _is_series(y) else np.ravel(y), draw.first)
-        return self._mix(X, y, (values, target), draw, rng)
+        return draw
 
-    def _mix(
-        self, X: Any, y: Any, arrays: tuple[Floats, Floats], draw: Draw, rng: np.random.Generator
-    ) -> tuple[Any, Any]:
-        """Copied rows and made rows in one container, of the kind the input came in."""
-        values, target = arrays
-        rows, targets = values[draw.first], target[draw.first]
-        made = draw.only(draw.made)
-        rows[draw.made], new = self._make(values, target, made, rng)
-        targets[draw.made] = new if self.target_bounds is None else np.clip(new, *self.target_bounds)
-        return _like(X, rows), _like(y, targets)
+    def _output(
+        self, X: Floats, y: Floats, draw: Draw, rng: np.random.Generator
+    ) -> Iterator[tuple[slice, Floats, Floats]]:
+        """The output a block of rows at a time: where it goes, X (b, d) and y (b,)."""
+        for start in range(0, len(draw.first), BLOCK):
+            block = slice(start, min(start + BLOCK, len(draw.first)))
+            part = draw.take(block)
+            rows, targets = X[part.first], y[part.first]
+            if part.made.any():
+                made, new = self._make(X, y, part.take(part.made), rng)
+                self._blocks.renormalize(made)
+                rows[part.made] = made
+                targets[part.made] = new if self.target_bounds is None else np.clip(new, *self.target_bounds)
+            yield block, rows, targets
 
     @abstractmethod
-    def _draw(self, X: Floats, y: Floats, rows: Rows, count: int, rng: np.random.Generator) -> Draw:
-        """The parents of `count` new rows of the bump that holds `rows` of X."""
+    def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:
+        """The parents of `count` new rows of a bump."""
+
+    def _keep(self, bump: Bump, size: int, rng: np.random.Generator) -> Rows:
+        """The rows that a normal bump keeps of more than it is to have."""
+        return rng.choice(bump.rows, size, replace=False)
 
     def _make(self, X: Floats, y: Floats, draw: Draw, rng: np.random.Generator) -> tuple[Floats, Floats]:  # noqa: ARG002
-        """Features (c, d) and targets (c,) of the new rows that are no copies; samplers that add noise use `rng`."""
-        return _between(X, draw), _between(y[:, None], draw)[:, 0]
+        """Features (b, d) and targets (b,) of a block of new rows that are no copies; blocks come in their order."""
+        return between(X, draw), between(y, draw)
 
     def _check(self) -> None:
         check_strategy(self.sampling_strategy)
@@ -171,17 +184,18 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         self._check()
         if issparse(X):
             raise ValueError(f"X is a sparse matrix of shape {X.shape}: expected a dense one, pass X.toarray()")
-        values, target = (_floating(np.asarray(part)) for part in check_X_y(X, y, y_numeric=True))
-        _check_bounds(self.target_bounds, target)
+        values, target = (floating(part) for part in check_X_y(X, y, y_numeric=True))
+        check_bounds(self.target_bounds, target)
         self.n_features_in_ = values.shape[1]
-        names = getattr(X, "columns", (None,))
+        names = getattr(X, "columns", None)
         if hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_  # of another fit
-        if all(isinstance(name, str) for name in names):
+            delattr(self, "feature_names_in_")  # of another fit
+        if names is not None and all(isinstance(name, str) for name in names):
             self.feature_names_in_ = np.asarray(names, dtype=object)
+        self._blocks = find_blocks(values, names, self.blocks, self.neighbors_by, renormalize=self.renormalize)
         return values, target
 
-    def _plan(self, X: Floats, y: Floats) -> None:  # noqa: ARG002 - ADASYN's plan depends on neighbours
+    def _plan(self, X: Floats, y: Floats) -> None:  # noqa: ARG002 - a subclass may plan by neighbours
         """Relevance, bumps, and the size each bump is to have."""
         y64 = y.astype(np.float64)
         relevance = np.asarray(fit_relevance(self.relevance, y64, self.control_points)(y64), dtype=np.float64)
@@ -189,70 +203,48 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"relevance={self.relevance!r}: expected a number from 0 to 1 for every target")
         self.relevance_, self.rare_ = relevance, relevance >= self.threshold
         self.bumps_ = find_bumps(y64, self.rare_)
-        sizes = wanted(self.bumps_, self.sampling_strategy, undersample=self.undersample)
-        self.sampling_strategy_ = dict(enumerate(sizes.tolist()))
+        self.sampling_strategy_ = dict(enumerate(self._sizes().tolist()))
 
-    def _warn_idle(self) -> None:
+    def _sizes(self) -> Rows:
+        """How many rows each bump is to have, int64 (bumps,)."""
+        return wanted(self.bumps_, self.sampling_strategy, undersample=self.undersample)
+
+    def _note(self, note: str) -> None:
+        """Say something once."""
+        if note not in self.notes_:
+            self.notes_.append(note)
+
+    def _note_idle(self) -> None:
         why = f"rare rows are already as many as sampling_strategy={self.sampling_strategy!r} asks for"
         if self.rare_.all() or not self.rare_.any():
             why = f"{'every' if self.rare_.all() else 'no'} row is rare at threshold {self.threshold}"
-        warnings.warn(f"{why}: nothing was sampled", UserWarning, stacklevel=4)
+        self._note(f"{why}: nothing was sampled")
 
 
-def _between(values: Floats, draw: Draw) -> Floats:
-    """(1 − share) a + share b of rows a and b of values (n, d), never beyond either by rounding; a block at a time."""
-    made = np.empty((len(draw.first), values.shape[1]), dtype=values.dtype)
-    for start in range(0, len(made), BLOCK):
-        part = slice(start, start + BLOCK)
-        a, b, share = values[draw.first[part]], values[draw.second[part]], draw.share[part, None].astype(values.dtype)
-        np.clip((1 - share) * a + share * b, np.minimum(a, b), np.maximum(a, b), out=made[part])
-    return made
+@dataclass(kw_only=True, eq=False, repr=False)
+class NeighborSampler(RegressionSampler):
+    """Base of the samplers that draw partners from the `k_neighbors` nearest rows of a bump.
+
+    A bump with fewer takes all its rows, one of a single row can only be repeated; both warn.
+    """
+
+    k_neighbors: int = 5
+
+    def _check(self) -> None:
+        super()._check()
+        k = self.k_neighbors
+        if not isinstance(k, numbers.Integral) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"k_neighbors={k!r}: expected a whole number from 1")
+
+    def _note_few(self, bump: Bump) -> None:
+        """Warn where a bump has fewer rows than neighbours are asked for."""
+        if len(bump.rows) > self.k_neighbors:
+            return
+        what = f"{len(bump.rows)} rare rows from y={bump.low:.4g} to {bump.high:.4g}"
+        how = "their number bounds the neighbours" if len(bump.rows) > 1 else "a single row can only be repeated"
+        self._note(f"{what}, fewer than k_neighbors={self.k_neighbors} + 1: {how}")
 
 
-def _floating(values: NDArray[Any]) -> Floats:
-    """float32 or float64, whichever is needed to hold the numbers exactly."""
-    return values.astype(np.result_type(values.dtype, np.float32), copy=False)
-
-
-def _check_bounds(bounds: Any, y: Floats) -> None:
-    if bounds is None:
-        return
-    pair = np.asarray(bounds)
-    if pair.shape != (2,) or pair.dtype.kind not in "fiu" or not pair[0] < pair[1]:
-        raise ValueError(f"target_bounds={bounds!r}: expected (low, high) with low below high")
-    outside = np.flatnonzero((y < pair[0]) | (y > pair[1]))
-    if len(outside):
-        what = f"{len(outside)} targets are outside target_bounds={bounds!r}"
-        raise ValueError(f"{what}, the first is y[{outside[0]}]={float(y[outside[0]])!r}: widen them or fix y")
-
-
-def _weights(weight: Any, n: int) -> Array:
-    if weight is None:
-        return np.ones(n)
-    values = np.asarray(weight, dtype=np.float64)
-    if values.shape != (n,) or not np.isfinite(values).all():
-        raise ValueError(f"sample_weight of shape {values.shape}: expected a finite number for each of {n} rows")
-    return values
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    """A generator of its own for None and whole numbers; one that is passed is used, and moves on."""
-    if isinstance(random_state, np.random.RandomState):
-        random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
-    return np.random.default_rng(random_state)
-
-
-def _is_series(data: Any) -> bool:
-    return hasattr(data, "iloc") and hasattr(data, "to_frame")
-
-
-def _take(data: Any, rows: Rows) -> Any:
-    """Rows of a frame, a series or an array, as they are."""
-    return data.iloc[rows].reset_index(drop=True) if hasattr(data, "iloc") else np.asarray(data)[rows]
-
-
-def _like(data: Any, values: Floats) -> Any:
-    """Values (m, d) as a frame, values (m,) as a series, where the input was one."""
-    if values.ndim > 1:
-        return type(data)(values, columns=data.columns) if hasattr(data, "iloc") else values
-    return type(data)(values, name=data.name) if _is_series(data) else values
+def spread_evenly(rows: int, count: int, rng: np.random.Generator) -> Rows:
+    """int64 (count,) numbers below `rows`, each equally often, up to one: which the odd ones are is drawn."""
+    return np.concatenate([np.tile(np.arange(rows), count // rows), rng.permutation(rows)])[:count]

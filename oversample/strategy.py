@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from oversample.draw import Array, Rows
+
 Strategy = str | float | Mapping[int, float]
 
 

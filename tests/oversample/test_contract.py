@@ -1,6 +1,7 @@
 """What every sampler keeps: originals, types, bounds, weights, plain errors."""
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 import oversample
-from oversample import SAMPLERS, SMOTER, RandomOversampler, RegressionSampler
-from oversample.base import Draw
+from oversample import SAMPLERS, SMOTER, RandomOversampler, RandomUndersampler, RegressionSampler
+from oversample.draw import Draw
+from oversample.strategy import Bump
 
-every = pytest.mark.parametrize("Sampler", SAMPLERS.values(), ids=SAMPLERS)
+OVER = {name: sampler for name, sampler in SAMPLERS.items() if sampler is not RandomUndersampler}
+every = pytest.mark.parametrize("Sampler", OVER.values(), ids=OVER)
 
 
 def data(n: int = 300, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:
@@ -24,13 +27,9 @@ def data(n: int = 300, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray
 
 
 def test_all_is_true() -> None:
-    assert sorted(oversample.__all__) == [
-        "RandomOversampler",
-        "RegressionSampler",
-        "SAMPLERS",
-        "SMOTER",
-        "fit_relevance",
-    ]
+    assert len(set(oversample.__all__)) == len(oversample.__all__)
+    assert all(hasattr(oversample, name) for name in oversample.__all__)
+    assert {sampler.__name__ for sampler in SAMPLERS.values()} < set(oversample.__all__)
     assert all(issubclass(sampler, RegressionSampler) for sampler in SAMPLERS.values())
 
 
@@ -249,15 +248,17 @@ def test_relevance_at_the_threshold_is_rare(Sampler: Any) -> None:
     np.testing.assert_array_equal(sampler.rare_, y > 0.05)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Noise(RegressionSampler):
-    """What a sampler of another recipe takes: two small methods."""
+    """What a sampler of another recipe takes: its settings and two small methods."""
 
-    def _draw(self, X: Any, y: Any, rows: Any, count: int, rng: np.random.Generator) -> Draw:
-        seeds = rng.choice(rows, count)
-        return Draw(seeds, seeds, np.zeros(count), np.ones(count, dtype=bool))
+    scale: float = 1.0
+
+    def _draw(self, X: Any, y: Any, bump: Bump, count: int, rng: np.random.Generator) -> Draw:
+        return Draw.around(rng.choice(bump.rows, count), np.full(count, self.scale))
 
     def _make(self, X: Any, y: Any, draw: Draw, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        noise = rng.normal(size=(len(draw.first), X.shape[1] + 1))
+        noise = draw.spread[:, None] * rng.normal(size=(len(draw.first), X.shape[1] + 1))
         return X[draw.first] + noise[:, :-1], y[draw.first] + noise[:, -1]
 
 
