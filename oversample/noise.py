@@ -1,4 +1,4 @@
-"""Gaussian noise around rare rows (after Lee and Sauchi 2000): whole rows at once, by the deviations of their bump.
+"""Gaussian noise around rare rows (Lee 2000; Branco, Torgo, Ribeiro 2019): whole rows, by their bump's deviations.
 
 Independent noise knows no correlation: of two columns that are one, new rows differ by 0.14 standard deviations at a
 perturbation of 0.1. On ten sets its squared error was 1.025 of doing nothing, as that of mere repetition was.
