@@ -24,9 +24,8 @@ class WERCS(RegressionSampler):
     Parameters
     ----------
     over, under : None or float
-        None: inside bumps, as many as `sampling_strategy` says. A share without threshold and bumps, as published:
-        over · n copies of any rows, and with `undersample` under · n rows of any bump left out;
-        `sampling_strategy_` then is what came of it.
+        None: inside bumps, as many as `sampling_strategy` says. Shares of all n rows: without bumps, as published,
+        over · n copies, and with `undersample` under · n rows left out; `sampling_strategy_` is what came of it.
 
     `RegressionSampler` describes the other settings and the fitted attributes.
     """
