@@ -16,7 +16,7 @@ from oversample.draw import Array, Floats, Mask, Rows
 UNIT = float(np.finfo(np.float32).eps) / 2  # relative error of one rounding to float32
 TINY = float(np.finfo(np.float32).tiny)
 FAR = float(np.finfo(np.float32).max)  # above every finite bound; what is further is a row itself
-STEP = 2**20  # numbers measured in float64 at a time: 8 MB
+STEP = 2**17  # numbers measured in float64 at a time: 1 MB, and as much for each of three steps
 
 
 class Part(NamedTuple):
