@@ -1,6 +1,6 @@
 """SMOTER beside the packages of the field, each in an environment of its own, on the same data.
 
-    python tests/benchmarks/oversampling_rivals.py [FOLDER]
+    python tests/benchmarks/oversampling_rivals.py [FOLDER [NAME…]]
 
 Installs them from PyPI, with the NumPy and pandas they need, into two environments under FOLDER (a temporary one
 without), and runs each in processes of its own at the sizes it can do. CPU-seconds of one thread without imports, the
@@ -41,9 +41,9 @@ FAST: tuple[Size, ...] = ((1000, 20), (2000, 64), (5000, 64), (5000, 256), FULL)
 RIVALS = {
     "resreg": Rival(("resreg==0.2",), FAST, 10),
     "reg-resampler": Rival(("reg-resampler==2.1.1", "imbalanced-learn"), FAST),
-    "imbreg": Rival(("imbreg==0.1.3",), ((1000, 20), (2000, 64), (5000, 64), (2000, 256)), 1000),
+    "imbreg": Rival(("imbreg==0.1.3",), ((5000, 64), (10_000, 64), (20_000, 64), (10_000, 256)), 1000),
     "ImbalancedLearningRegression": Rival(
-        (*OLD, "ImbalancedLearningRegression==0.0.2"), ((500, 20), (1000, 20), (2000, 20), (1000, 64))
+        (*OLD, "ImbalancedLearningRegression==0.0.2"), ((300, 20), (600, 20), (1000, 20), (600, 64))
     ),
     "smogn": Rival((*OLD, "smogn==0.1.2"), ((300, 20), (600, 20), (1000, 20), (600, 64)), 100_000),
 }
@@ -175,11 +175,12 @@ def report(name: str, rival: Rival, times: dict[Size, float], ours: dict[Size, f
     print(f"; target ≥ {rival.target:,.0f} ×" if rival.target else "")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *names: str) -> None:
     ours = Ours(folder)
     ours.file(FULL)
     print(f"{'':30}{'rows':>8}   {'cols':4}{'CPU-s':>12}{'ours':>10}{'ratio':>12}")
-    for name, rival in RIVALS.items():
+    for name in names or RIVALS:
+        rival = RIVALS[name]
         python, problem = install(folder / ("old" if OLD[0] in rival.packages else "new"), rival.packages)
         times = {}
         for size in () if problem else rival.sizes:
@@ -199,4 +200,4 @@ if __name__ == "__main__":
         worker(*sys.argv[2:])
     else:
         with tempfile.TemporaryDirectory() as temporary:
-            main(Path(sys.argv[1] if len(sys.argv) > 1 else temporary))
+            main(Path(sys.argv[1] if len(sys.argv) > 1 else temporary), *sys.argv[2:])
