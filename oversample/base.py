@@ -190,15 +190,18 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         if issparse(X):
             raise ValueError(f"X is a sparse matrix of shape {X.shape}: expected a dense one, pass X.toarray()")
         values, target = (floating(part) for part in check_X_y(X, y, y_numeric=True))
+        self._accept(values, target, getattr(X, "columns", None))
+        return values, target
+
+    def _accept(self, values: Floats, target: Floats, names: Any = None) -> None:
+        """Finite X (n, d) and y (n,) as floats, with the columns' names where X has them."""
         check_bounds(self.target_bounds, target)
         self.n_features_in_ = values.shape[1]
-        names = getattr(X, "columns", None)
         if hasattr(self, "feature_names_in_"):
             delattr(self, "feature_names_in_")  # of another fit
         if names is not None and all(isinstance(name, str) for name in names):
             self.feature_names_in_ = np.asarray(names, dtype=object)
         self._blocks = find_blocks(values, names, self.blocks, self.neighbors_by, renormalize=self.renormalize)
-        return values, target
 
     def _plan(self, X: Floats, y: Floats) -> None:  # noqa: ARG002 - a subclass may plan by neighbours
         """Relevance, bumps, and the size each bump is to have."""

@@ -16,7 +16,7 @@ from oversample.draw import Array, Floats, Mask, Rows
 UNIT = float(np.finfo(np.float32).eps) / 2  # relative error of one rounding to float32
 TINY = float(np.finfo(np.float32).tiny)
 FAR = float(np.finfo(np.float32).max)  # above every finite bound; what is further is a row itself
-STEP = 2**20  # numbers measured in float64 at a time: 8 MB
+STEP = 2**17  # numbers measured in float64 at a time: 1 MB, and as much for each of three steps
 
 
 class Part(NamedTuple):
@@ -62,12 +62,21 @@ class Space:
         for row in np.union1d(a[touching], b[touching]):  # identical rows are told by their bytes
             label[row] = seen.setdefault(self.X[row].tobytes(), row)
         apart = np.flatnonzero(label[a] != label[b])
+        # pairs of the same two rows are measured once
+        code, place = np.unique(label[a[apart]] * len(self.X) + label[b[apart]], return_inverse=True)
+        result[apart] = self._measured(*np.divmod(code, len(self.X)))[place]
+        return result
+
+    def _measured(self, a: Rows, b: Rows) -> Array:
+        """Squared distances of pairs of rows, float64."""
+        result = np.empty(len(a))
         step = max(1, STEP // self.X.shape[1])
-        for start in range(0, len(apart), step):
-            part = apart[start : start + step]
+        for start in range(0, len(a), step):
+            part = slice(start, start + step)
             # of one order in memory, so that the sum has one order whatever that of X is
             first, second = ((self.X[rows[part]] * self.scale).astype(np.float64, order="C") for rows in (a, b))
-            result[part] = np.einsum("ij,ij->i", first - second, first - second)
+            first -= second
+            result[part] = np.einsum("ij,ij->i", first, first)
         return result
 
 

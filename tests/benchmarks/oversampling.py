@@ -4,7 +4,9 @@
 
 One thread, best of five interleaved rounds; 60 % zeros + Beta(0.7, 20), and the box plot's 23 % rare rows. The floor is
 the symmetric product of the rare rows: NumPy computes half of A Aᵀ. SMOTE has no continuous targets: it is given rare
-or normal as classes, the same number of new rows and the same neighbours, and leaves the targets out.
+or normal as classes, the same number of new rows and the same neighbours, and leaves the targets out. Target: SMOTER
+within 1.5 × the floor. Below, what the search costs where rows are equal or equally far, and no bound can tell them
+apart. `oversampling_rivals.py` has the other packages, `oversampling_hdf5.py` a million rows.
 """
 
 import sys
@@ -44,6 +46,17 @@ def contestants(X: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], object]]
     }
 
 
+def hard_inputs(n: int, d: int) -> dict[str, tuple[np.ndarray, int]]:
+    """Rows, and how many neighbours to look for."""
+    rng = np.random.default_rng(1)
+    return {
+        "all rows equal": (np.ones((n, d), dtype=np.float32), 5),
+        "every row 20 times": (np.resize(rng.standard_normal((-(-n // 20), d), dtype=np.float32), (n, d)), 5),
+        "one-hot rows, all apart equally far": (np.eye(d, dtype=np.float32)[rng.integers(d, size=n)], 3 * n // d),
+        "two values a column": (rng.integers(0, 2, size=(n, d)).astype(np.float32), 5),
+    }
+
+
 def cpu_seconds(run: Callable[[], object]) -> float:
     start = time.process_time()
     run()
@@ -71,6 +84,11 @@ def main(n: int = 25_000, d: int = 768) -> None:
     print(f"{'':36}{'CPU-s':>8}{'× floor':>9}{'peak MiB':>10}")
     for name, seconds in best.items():
         print(f"{name:36}{seconds:8.3f}{seconds / best[floor]:9.2f}{memory[name] / 2**20:10,.0f}")
+    print(f"nearest neighbours of {rare:,} × {d} where")
+    for name, (block, k) in hard_inputs(rare, d).items():
+        with threadpool_limits(1):
+            seconds = min(cpu_seconds(lambda block=block, k=k: nearest(block, k)) for _ in range(3))
+        print(f"    {name:32}{seconds:8.3f}{seconds / best[floor]:9.2f}")
 
 
 if __name__ == "__main__":
