@@ -7,6 +7,7 @@ from oversample.random import RandomOversampler, RandomUndersampler
 from oversample.relevance import fit_relevance
 from oversample.smogn import SMOGN
 from oversample.smoter import SMOTER
+from oversample.wercs import WERCS
 
 SAMPLERS: dict[str, type[RegressionSampler]] = {
     "random": RandomOversampler,
@@ -14,6 +15,7 @@ SAMPLERS: dict[str, type[RegressionSampler]] = {
     "smoter": SMOTER,
     "smogn": SMOGN,
     "noise": GaussianNoise,
+    "wercs": WERCS,
     "adasyn": ADASYN,
 }
 
@@ -22,6 +24,7 @@ __all__ = [
     "SAMPLERS",
     "SMOGN",
     "SMOTER",
+    "WERCS",
     "GaussianNoise",
     "RandomOversampler",
     "RandomUndersampler",

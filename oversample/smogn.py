@@ -22,7 +22,7 @@ FEW = 0.05  # share of safe pairs under which SMOGN is little but noise
 class SMOGN(NoiseSampler, NeighborSampler):
     """As SMOTER where d(i, j) < maxD_i, half the median distance of i from the other rows of its bump.
 
-    Where the neighbour is further, x' = x_i + N(0, (min(pert, maxD_i) · sd_x)²) and the same for y', as `GaussianNoise`.
+    Where the neighbour is further, x' = x_i + N(0, (min(pert, maxD_i) · sd_x)²) and y' alike, as in `GaussianNoise`.
     maxD is in units of X and `perturbation`, `pert`, in deviations: scale X first. 0.02 is the smogn package's.
     `RegressionSampler` describes the other settings and fitted attributes; `safe_share_` is the share of the pairs of
     seed and neighbour that were interpolated between, NaN where none was drawn.
@@ -36,8 +36,8 @@ class SMOGN(NoiseSampler, NeighborSampler):
         self.safe_share_ = float(np.concatenate(self._safe).mean()) if self._safe else np.nan
         if self.safe_share_ < FEW:
             self._note(
-                f"only {self.safe_share_:.1%} of the neighbours are near enough to interpolate: SMOGN is little but "
-                "noise around single rows here, as it is in many columns; SMOTER interpolates always"
+                f"only {self.safe_share_:.1%} of the neighbours are nearer than half the median distance: nearly every "
+                "new row is noise around a single one, as usual in many columns; SMOTER always interpolates"
             )
         return draw
 
