@@ -17,6 +17,7 @@ TO_NODES = np.linalg.inv(chebvander(2 * NODES, len(NODES) - 1))
 REACH = 8  # stretches to either side: exp(−8²/2) is 1e-14
 BLOCK = 1 << 16  # targets spread or read at a time: 5 MB
 IQR_OF_NORMAL = 1.349
+LARGEST = float(np.finfo(np.float64).max)
 LEAST_BOX = 1e-12  # of the deviation: less is lost in the rounding of the farthest targets
 
 
@@ -32,13 +33,12 @@ class Density:
     def __init__(self, y: Array, bandwidth: float | None = None) -> None:
         y = check_target(y)
         # a power of two rounds nothing, and squares of numbers below 1 neither overflow nor all vanish
-        self._power = int(np.frexp(np.abs(y).max())[1])
+        largest = max(float(np.abs(y).max()), bandwidth or 0.0)
+        self._power = int(np.frexp(largest)[1])
         scaled = np.ldexp(y, -self._power)
-        self._low, self._high = scaled.min(), scaled.max()
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            self._width = silverman(scaled) if bandwidth is None else float(np.ldexp(bandwidth, -self._power))
-            usable = 0 < self._width < np.inf and (self._high - self._low) / self._width < np.inf
-        if not usable:
+        self._low, self._high = float(scaled.min()), float(scaled.max())
+        self._width = silverman(scaled) if bandwidth is None else float(np.ldexp(bandwidth, -self._power))
+        if not 0 < self._width < np.inf or (self._high - self._low) > self._width * LARGEST:
             raise ValueError(f"bandwidth={bandwidth!r}: expected a number above 0, in units of y")
         self.n = len(y)
         self._stretches, places, offsets = self._locate(scaled)
