@@ -26,8 +26,8 @@ class Density:
 
     `bandwidth` h in units of y; None is Silverman's 1.06 σ n^(−1/5), σ the smaller of the standard deviation and the
     interquartile range / 1.349 (Silverman 1986, section 3.4.2), if that is not 0. A constant target has no scale: its
-    σ is |y|, or 1 for zeros. Raises `ValueError` for targets that are not finite numbers
-    and for a bandwidth that is not above 0.
+    σ is |y|, or 1 for zeros. Raises `ValueError` for targets that are not finite numbers, and for a bandwidth that is
+    not above 0.
     """
 
     def __init__(self, y: Array, bandwidth: float | None = None) -> None:
@@ -74,7 +74,7 @@ class Density:
         for start in range(0, len(scaled), BLOCK):
             rows = slice(start, start + BLOCK)
             sums[rows] = np.einsum("rn,rn->r", _polynomials(offsets[rows]), at_nodes[places[rows]])
-        return np.maximum(sums, 0.0).reshape(np.shape(values))
+        return sums.reshape(np.shape(values))
 
     def _locate(self, scaled: Array) -> tuple[Array, NDArray[np.int64], Array]:
         """The stretches that hold values, the place of each value's among them, and its offset from its middle."""
@@ -96,14 +96,14 @@ def silverman(y: Array) -> float:
     return float(1.06 * spread * len(y) ** -0.2)
 
 
-def check_target(y: Array) -> Array:
+def check_target(y: Array, name: str = "y") -> Array:
     """y as float64 (n,); raises `ValueError` unless it is one dimension of one or more finite numbers."""
     values = np.asarray(y, dtype=np.float64)
     if values.ndim != 1 or not len(values):
-        raise ValueError(f"y has shape {values.shape}: expected one dimension and a row or more")
+        raise ValueError(f"{name} has shape {values.shape}: expected one dimension and a row or more")
     strange = np.flatnonzero(~np.isfinite(values))
     if len(strange):
-        raise ValueError(f"y[{strange[0]}]={float(values[strange[0]])!r}: expected finite numbers, drop such rows")
+        raise ValueError(f"{name}[{strange[0]}]={float(values[strange[0]])!r}: expected finite numbers, drop such rows")
     return values
 
 

@@ -61,6 +61,10 @@ def test_more_rows_than_a_block() -> None:
     np.testing.assert_allclose(density(y)[-20:], direct(y, y[-20:], density.bandwidth), rtol=1e-8)
 
 
+def test_no_density_is_below_0() -> None:
+    assert Density(TARGETS["normal"])(np.linspace(-20, 20, 5_001)).min() == 0
+
+
 def test_the_shape_of_the_values_is_kept() -> None:
     density = Density(TARGETS["normal"])
     assert density(np.zeros((2, 3))).shape == (2, 3)

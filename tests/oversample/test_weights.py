@@ -156,7 +156,7 @@ def test_effective_sample_size_by_hand() -> None:
 
 @pytest.mark.parametrize("weight", [[0.0, 0.0], [-1.0, 2.0], [np.nan, 1.0], []])
 def test_weights_without_an_effective_sample_size(weight: list[float]) -> None:
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match=r"^weight.*expected"):
         effective_sample_size(np.array(weight))
 
 
