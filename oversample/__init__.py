@@ -2,8 +2,11 @@
 
 from oversample.adasyn import ADASYN
 from oversample.base import RegressionSampler
+from oversample.cmixup import CMixup
+from oversample.gsmote import GSMOTE
 from oversample.noise import GaussianNoise
 from oversample.random import RandomOversampler, RandomUndersampler
+from oversample.ratio import DensityRatio
 from oversample.relevance import fit_relevance
 from oversample.smogn import SMOGN
 from oversample.smoter import SMOTER
@@ -17,14 +20,20 @@ SAMPLERS: dict[str, type[RegressionSampler]] = {
     "noise": GaussianNoise,
     "wercs": WERCS,
     "adasyn": ADASYN,
+    "gsmote": GSMOTE,
+    "cmixup": CMixup,
+    "ratio": DensityRatio,
 }
 
 __all__ = [
     "ADASYN",
+    "GSMOTE",
     "SAMPLERS",
     "SMOGN",
     "SMOTER",
     "WERCS",
+    "CMixup",
+    "DensityRatio",
     "GaussianNoise",
     "RandomOversampler",
     "RandomUndersampler",
