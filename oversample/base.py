@@ -21,6 +21,7 @@ from oversample.arrays import check_bounds, floating, generator, like, take, tar
 from oversample.blocks import find_blocks
 from oversample.draw import Draw, Floats, Rows, between
 from oversample.relevance import Relevance, fit_relevance
+from oversample.report import Evidence, Report
 from oversample.strategy import Bump, Strategy, check_strategy, find_bumps, wanted
 
 BLOCK = 512  # output rows made at a time: they stay in the processor's cache
@@ -67,6 +68,7 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
     relevance_ : float64 (n,)        rare_ : bool (n,)     of the input rows
     bumps_ : list of Bump            sampling_strategy_ : {bump: rows it is to have}
     notes_ : list of str             what was warned about
+    report_ : Report                 diagnostics, see `oversample.report`
     """
 
     _sampling_type: ClassVar[str] = "over-sampling"
@@ -116,6 +118,12 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         draw = Draw.between(self.parents_[:, 0], self.parents_[:, 1], self.lambda_)
         return like(values, between(floating(values), draw))
 
+    @property
+    def report_(self) -> Report:
+        """Diagnostics of the last `fit_resample`, computed on first access; `print` shows them in plain words."""
+        check_is_fitted(self, "sample_indices_")
+        return self._evidence.report(safe_share=getattr(self, "safe_share_", None), notes=self.notes_)
+
     def _fit_resample(self, X: Any, y: Any, *, sample_weight: Any = None) -> tuple[Any, Any]:
         values, target = self._validate(X, y)
         weight = weights(sample_weight, len(target))
@@ -140,6 +148,7 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         draw = Draw.join([Draw.copies(np.sort(kept)), *draws])
         self.sample_indices_, self.parents_ = draw.first, np.stack([draw.first, draw.second], axis=1)
         self.lambda_, self.synthetic_ = draw.share, draw.made
+        self._evidence: Evidence = Evidence(X, draw, kept=len(kept), rare=self.rare_, blocks=self._blocks)
         return draw
 
     def _choose(self, X: Floats, y: Floats, rng: np.random.Generator) -> tuple[Rows, list[Draw]]:
@@ -165,6 +174,7 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
                 self._blocks.renormalize(made)
                 rows[part.made] = made
                 targets[part.made] = new if self.target_bounds is None else np.clip(new, *self.target_bounds)
+            self._evidence.watch(block, rows)
             yield block, rows, targets
 
     @abstractmethod

@@ -17,8 +17,9 @@ STEP = 8192  # rows whose norms are taken at a time
 
 
 class Blocks(NamedTuple):
-    """The columns that distances are taken in (None: all), and those of each unit-norm block to be renormalised."""
+    """The columns of each block, those distances are taken in (None: all), those of unit norm to be renormalised."""
 
+    named: dict[str, Rows]
     space: Rows | None
     unit: list[Rows]
 
@@ -50,7 +51,7 @@ def find_blocks(X: Floats, names: Any, blocks: Any, neighbors_by: Any, *, renorm
     ]
     if renormalize and not unit:
         raise ValueError("renormalize=True: expected a block whose rows have norm 1, found none: normalise X first")
-    return Blocks(space, unit)
+    return Blocks(known, space, unit)
 
 
 def _resolve(blocks: Any, d: int, names: Any) -> dict[str, Rows]:
