@@ -214,6 +214,7 @@ OTHER: dict[str, Any] = {
     "weights": "01",
     "device": "cuda",
     "storage_dtype": "float32",
+    "decode": "gpu",
     "backend": "eager",
     "views": 2,
 }
