@@ -1,14 +1,14 @@
 """Decode JPEGs on a GPU, several in one call of torchvision's nvJPEG; what is not an ordinary JPEG, on the CPU.
 
-Built and tested with torchvision's CPU decoder in nvJPEG's place; it has never run on a GPU, so `--decode gpu` has to
-be asked for. On paper 16 cores decode 4,800 pictures/s and a GPU that encodes 10,000 starves; nvJPEG is said to reach
-7,800 on an A100 in batches, yet 1,700 one by one: torchvision holds one decoder, behind a lock. So a decode thread
-takes 32 pictures at a time, and the price is that many encoded files in memory for each thread.
+Never run on a GPU so far, only with torchvision's CPU decoder in nvJPEG's place: `--decode gpu` has to be asked for.
+By others' figures an A100 decodes 7,800 pictures/s in batches and 1,700 one by one, since torchvision has one decoder
+behind a lock; so a decode thread takes 32 at a time, and holds that many files in memory. The checks before it cost
+0.17 ms a picture of 226 kB, where decoding on the CPU takes 3.1; most of that is under the GIL, so that some 6,000
+pictures/s are the most that one process can pass on.
 
-nvJPEG has no limits, reports damage in ways of its own, and takes any three components for YCbCr. So Python walks
-through a file first, and only a baseline JPEG of one scan with the usual sampling gets there, cut off at its end.
-Damage inside the scan itself is then nvJPEG's to judge: what it refuses, `embed.images.decode` reads or refuses.
-A picture's pixels do not depend on what it was batched with: each is decoded for itself.
+nvJPEG has no limits, judges damage in its own way, and takes any three components for YCbCr. Only a baseline JPEG of
+one scan with the usual sampling gets there, cut off at its end; damage inside the scan is then nvJPEG's to judge, and
+what it refuses goes to `embed.images.decode`. No picture's pixels depend on the others in its batch.
 """
 
 import re
@@ -27,12 +27,12 @@ from embed.weights import first_line
 
 MAX_PIXELS = 1 << 24  # of a picture; 4 times that in bytes of float32 a colour while it is resized
 BATCH_PIXELS = 1 << 25  # of one call: 100 MB for each decode thread
+MAX_SEGMENTS = 1000  # before the scan; a colour profile may take 255
 
-_SOF0, _DHT, _EOI, _SOS, _DQT, _DRI, _COM = 0xC0, 0xC4, 0xD9, 0xDA, 0xDB, 0xDD, 0xFE
-_PLAIN = {_DHT, _DQT, _DRI, _COM, *range(0xE0, 0xF0)}
-_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7]")  # that ends a scan: neither a stuffed byte nor a restart
+_SOF0, _DHT, _SOS, _DQT, _DRI, _COM = 0xC0, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE
+_KNOWN = {_SOF0, _DHT, _SOS, _DQT, _DRI, _COM, *range(0xE0, 0xF0)}
 # 8 bits, height, width, and either grey or components 1, 2, 3 with the luma sampled once or twice as often
-_FRAME = re.compile(rb"\x08(..)(..)(?:\x01.\x11.|\x03\x01[\x11\x12\x21\x22].\x02\x11.\x03\x11.)", re.DOTALL)
+_FRAME = re.compile(rb"\x08(..)(..)(\x01.\x11.|\x03\x01[\x11\x12\x21\x22].\x02\x11.\x03\x11.)", re.DOTALL)
 _DEVICE_FAULT = re.compile(r"out of memory|: 5\b")  # torch's, and NVJPEG_STATUS_ALLOCATOR_FAILURE
 
 
@@ -84,7 +84,7 @@ def _on_the_cpu(data: bytes) -> Picture | UnreadableContent:
 def _ordinary(data: bytes) -> _Jpeg | None:
     """A file that nvJPEG may have; None for any other, good or bad, which `decode` shall judge."""
     found = _walk(data)
-    if found is None or found[1][0] * found[1][1] > MAX_PIXELS:
+    if found is None:
         return None
     end, shape = found
     try:
@@ -93,9 +93,8 @@ def _ordinary(data: bytes) -> _Jpeg | None:
             exif = orientation(image)
     except UnreadableContent:
         return None
-    if not (same and ycc):
-        return None
-    return _Jpeg(_tensor(memoryview(data)[:end]), shape, exif)
+    fits = same and ycc and shape[0] * shape[1] <= MAX_PIXELS
+    return _Jpeg(_tensor(memoryview(data)[:end]), shape, exif) if fits else None
 
 
 def _tensor(data: bytes | memoryview) -> torch.Tensor:
@@ -104,24 +103,33 @@ def _tensor(data: bytes | memoryview) -> torch.Tensor:
 
 def _walk(data: bytes) -> tuple[int, tuple[int, int]] | None:
     """Where a baseline JPEG of one scan ends and its (height, width), by its segments; None for anything else."""
-    frame, seen, at = None, set(), 2
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    segments: list[tuple[int, bytes]] = []
+    at = 2 if data.startswith(b"\xff\xd8") else len(data)
+    while at + 4 <= len(data) and data[at] == 0xFF and len(segments) < MAX_SEGMENTS:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
-        body, at = data[at + 4 : at + 2 + length], at + 2 + length
-        seen.add(marker)
-        if marker == _SOF0 and frame is None:
-            frame = _FRAME.fullmatch(body)
-        elif marker == _SOS:
-            stop = _MARKER.search(data, at)
-            whole = stop is not None and data[stop.start() + 1] == _EOI
-            if not (whole and stop and frame and {_DQT, _DHT} <= seen and body[:1] == frame.string[5:6]):
-                return None
-            return stop.end(), (int.from_bytes(frame[1]), int.from_bytes(frame[2]))
-        elif marker not in _PLAIN:
-            return None
-    return None
+        segments.append((marker, data[at + 4 : at + 2 + length]))
+        at += 2 + length
+        if marker == _SOS:
+            break
+    markers = [marker for marker, _ in segments]
+    if markers.count(_SOF0) != 1 or not {_DQT, _DHT, _SOS} <= set(markers) <= _KNOWN:
+        return None
+    frame, scan = _FRAME.fullmatch(dict(segments)[_SOF0]), segments[-1][1]
+    if frame is None or scan[:1] != frame[3][:1] or not (end := _end(data, at)):
+        return None
+    return end, (int.from_bytes(frame[1]), int.from_bytes(frame[2]))
+
+
+def _end(data: bytes, at: int) -> int:
+    """Where the picture ends whose scan begins at `at`; 0 if something else than a restart comes before its end.
+
+    NumPy lets other threads run meanwhile, which `re` and `bytes.find` do not.
+    """
+    scan = np.frombuffer(data, np.uint8)[at:]
+    second = scan[1:]
+    markers = (scan[:-1] == 0xFF) & (second != 0) & (second & 0xF8 != 0xD0)
+    place = int(markers.argmax()) if len(markers) else 0
+    return at + place + 2 if data[at + place : at + place + 2] == b"\xff\xd9" else 0
 
 
 def _decoded(jpegs: list[_Jpeg], device: str) -> list[torch.Tensor | None]:
