@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from embed.images import VIEWS_VERSION, Picture, Pixels
+from embed.images import VIEWS_VERSION, AnyPixels, Picture
 from embed.transforms import INTERPOLATIONS, Size, middle, resize
 
 SCALE = (0.35, 1.0)  # the part of the picture's area that a view shows
@@ -46,7 +46,7 @@ def _chances(seed: int, number: int, key: bytes) -> list[float]:
     return [int.from_bytes(digest[place : place + 4], "little") / 2**32 for place in range(0, 32, 4)]
 
 
-def _view(pixels: Pixels, size: Size, mode: str, chances: list[float]) -> torch.Tensor:
+def _view(pixels: AnyPixels, size: Size, mode: str, chances: list[float]) -> torch.Tensor:
     top, left, height, width = _part(pixels.shape[0], pixels.shape[1], chances[:4])
     view = resize(pixels[top : top + height, left : left + width], size, mode)
     if chances[4] < 0.5:

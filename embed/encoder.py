@@ -20,6 +20,7 @@ Kind = Literal["image", "text"]
 Family = Literal["timm", "transformers", "statistics"]
 Dtype = Literal["float16", "float32"]
 Device = Literal["auto", "cpu", "cuda"]
+Decode = Literal["cpu", "gpu"]
 Backend = Literal["eager", "channels_last", "openvino", "onnxruntime"]
 
 

@@ -13,18 +13,24 @@ as PIL, but would import torch wherever a picture is read; pyspng's 1.8 for PNG 
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from embed.encoder import UnreadableContent
+from embed.encoder import Decode, UnreadableContent
+
+if TYPE_CHECKING:
+    import torch
 
 DECODE_MODE = "simplejpeg+pil-1"  # part of every picture encoder's Spec: raise the number when a pixel may change
+GPU_DECODE_MODE = "nvjpeg-1"  # of embed.nvjpeg, the same
 RESIZE_VERSION = 1  # of embed.transforms, the same; here, since a warm run asks for it and imports no torch
 VIEWS_VERSION = 1  # of embed.augment
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -32,20 +38,22 @@ MAX_PIXELS = 64_000_000
 STRIP = 1 << 18  # pixels converted to RGB at once: 1 MB, which stays in a core's cache
 MAX_SCANS = 100  # libtiff's limit; a progressive JPEG has about ten
 
-_IGNORE_PIL = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as warnings.filterwarnings() writes it
+_IGNORE = ("ignore", None, Warning, re.compile(r"PIL\.|torchvision\.io\."), 0)  # as warnings.filterwarnings() writes it
 
 Pixels = NDArray[np.uint8]
+AnyPixels: TypeAlias = "Pixels | torch.Tensor"
+P = TypeVar("P", Pixels, "torch.Tensor")
 
 # A scan's header in a JPEG, with the one length that libjpeg takes for so many components
 _SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
-_ROTATIONS: dict[int, Callable[[Pixels], Pixels]] = {  # EXIF orientation → what undoes it
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+_ROTATIONS: dict[int, tuple[tuple[int, ...], bool]] = {  # EXIF orientation → axes to flip, and then to swap
+    2: ((1,), False),
+    3: ((0, 1), False),
+    4: ((0,), False),
+    5: ((), True),
+    6: ((0,), True),
+    7: ((0, 1), True),
+    8: ((1,), True),
 }
 # First bytes of a format → is the end of the file there? PIL words a cut file differently in each format and version.
 _WHOLE: dict[bytes, Callable[[bytes], bool]] = {
@@ -61,9 +69,12 @@ _WHOLE: dict[bytes, Callable[[bytes], bool]] = {
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One decoded picture: uint8 (height, width, 3) RGB, C-contiguous, writable, upright; `nbytes` of the file."""
+    """One decoded picture: uint8 (height, width, 3) RGB, upright; `nbytes` of the file.
 
-    pixels: Pixels
+    From `decode` an array, C-contiguous and writable; from `embed.nvjpeg` a tensor, perhaps on a GPU.
+    """
+
+    pixels: AnyPixels
     nbytes: int
 
     @property
@@ -77,7 +88,12 @@ class Picture:
     @property
     def image(self) -> Image.Image:
         """A copy for what only PIL can do."""
-        return Image.fromarray(self.pixels)
+        return Image.fromarray(self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels.cpu().numpy())
+
+
+def decode_mode(decode: Decode) -> str:
+    """What a picture encoder's Spec says of its pixels; on a GPU also what is not JPEG goes the ordinary way."""
+    return DECODE_MODE if decode == "cpu" else f"{GPU_DECODE_MODE}+{DECODE_MODE}"
 
 
 def decode(data: bytes) -> Picture:
@@ -88,18 +104,29 @@ def decode(data: bytes) -> Picture:
     Raises:
         UnreadableContent: "empty file", "not an image", "too large: …", "truncated" or "damaged".
     """
+    with opened(data) as image:
+        _check_scans(data)
+        pixels = _jpeg(data, image)
+        if pixels is None:
+            image.load()
+            pixels = _rgb(image)
+        return Picture(np.ascontiguousarray(upright(pixels, orientation(image), np.flip)), len(data))
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """A picture whose header PIL has read and whose size is within the limits; its pixels are not touched.
+
+    Raises:
+        UnreadableContent: as `decode`, also for whatever goes wrong inside the `with`.
+    """
     if not data:
         raise UnreadableContent("empty file")
     _silence()
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            _check_size(*opened.size)
-            _check_scans(data)
-            pixels = _jpeg(data, opened)
-            if pixels is None:
-                opened.load()
-                pixels = _rgb(opened)
-            return Picture(np.ascontiguousarray(_upright(pixels, opened)), len(data))
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(*image.size)
+            yield image
     except UnreadableContent:
         raise
     except Image.DecompressionBombError as error:
@@ -111,10 +138,12 @@ def decode(data: bytes) -> Picture:
 def _silence() -> None:
     """Ignore what PIL's own modules warn about broken metadata: a picture's fate is told by its status.
 
+    And that torchvision's decoder for GPUs is to move to torchcodec.
+
     `warnings.catch_warnings` would be tidier and is not safe while other threads decode.
     """
-    if _IGNORE_PIL not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_IGNORE_PIL[3].pattern)
+    if _IGNORE not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_IGNORE[3].pattern)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -144,14 +173,20 @@ def _jpeg(data: bytes, opened: Image.Image) -> Pixels | None:
     return pixels if decoded.shape == pixels.shape else None
 
 
-def _upright(pixels: Pixels, opened: Image.Image) -> Pixels:
-    """Undo the camera's rotation. Metadata that cannot be read is no metadata, not an unreadable picture."""
+def orientation(image: Image.Image) -> int:
+    """EXIF's; 1, upright, where there is none. Metadata that cannot be read is no metadata, not a bad picture."""
     try:
-        orientation = opened.getexif().get(ExifTags.Base.Orientation)
+        found = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # as above: EXIF is the most broken part of pictures in the wild
-        return pixels
-    undo = _ROTATIONS.get(orientation) if isinstance(orientation, int) else None
-    return pixels if undo is None else undo(pixels)
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def upright(pixels: P, exif: int, flip: Callable[[P, tuple[int, ...]], P]) -> P:
+    """Undo the camera's rotation of (height, width, 3); `flip` is NumPy's or torch's."""
+    axes, swap = _ROTATIONS.get(exif, ((), False))
+    turned = flip(pixels, axes) if axes else pixels
+    return turned.swapaxes(0, 1) if swap else turned
 
 
 def _rgb(image: Image.Image) -> Pixels:

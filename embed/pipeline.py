@@ -18,17 +18,20 @@ from tqdm import tqdm
 
 from data.posts import Batch, Fault, Posts
 from embed.content import KINDS, Kind, content_keys, contents
+from embed.encoder import Decode
 from embed.pool import Pool, ahead
 from embed.seconds import Seconds
-from embed.slot import Item, Slot, prepare
+from embed.slot import Item, Slot, prepare, read
 
 THREADS = min(16, len(os.sched_getaffinity(0)))
 READ = 128  # posts of a batch
 READ_AHEAD = 2  # batches
 DECODE_AHEAD = 64  # contents
+TOGETHER: dict[Decode, int] = {"cpu": 1, "gpu": 32}  # contents that a decode thread takes at once: see embed.nvjpeg
 ENCODE_AHEAD = 8  # batches: of 16 pictures of 224 × 224, 2.4 MB each
 
 Hashed = dict[Kind, list[Item]]  # of a batch's posts with readable contents
+Wanted = list[tuple[Item, list[Slot]]]  # new contents, with the slots that lack them
 
 
 def embed_posts(posts: Posts, slots: list[Slot], seconds: Seconds) -> dict[Kind, Counter[str]]:
@@ -80,24 +83,27 @@ class _Flow:
         self._slots = {kind: [slot for slot in slots if slot.request.kind == kind] for kind in KINDS}
         self._seconds = seconds
         self._seen: dict[Kind, set[bytes]] = {kind: set() for kind in KINDS}
-        self._decoders, self._encoders = Pool(DECODE_AHEAD, _one_thread), Pool(ENCODE_AHEAD)
+        self._together = max(TOGETHER[slot.request.decode] for slot in slots)
+        self._decoders, self._encoders = Pool(DECODE_AHEAD // self._together, _begin), Pool(ENCODE_AHEAD)
         self._started: float | None = None
 
     def take(self, hashed: Hashed) -> None:
         """Pass on what no post before had and some slot lacks; waits when the threads are behind."""
-        wanted = [each for kind in KINDS for each in self._wanted(kind, hashed[kind])]
-        if not wanted:
+        wanted = {kind: self._wanted(kind, hashed[kind]) for kind in KINDS}
+        if not any(wanted.values()):
             return
-        parallel = [slot.load().parallel for _, slots in wanted for slot in slots]
-        for slot in {id(slot): slot for _, slots in wanted for slot in slots}.values():
+        wanting = {id(slot): slot for items in wanted.values() for _, slots in items for slot in slots}.values()
+        parallel = [slot.load().parallel for slot in wanting]
+        for slot in wanting:
             slot.check_canaries()
         self._started = self._started or time.perf_counter()
         self._decoders.grow(THREADS)
         self._encoders.grow(max(parallel))
-        for item, slots in wanted:
-            self._decoders.put(partial(self._decode, item, slots))
+        for items in wanted.values():
+            for start in range(0, len(items), self._together):
+                self._decoders.put(partial(self._decode, items[start : start + self._together]))
 
-    def _wanted(self, kind: Kind, items: list[Item]) -> list[tuple[Item, list[Slot]]]:
+    def _wanted(self, kind: Kind, items: list[Item]) -> Wanted:
         """The contents that are new, with the slots that lack them."""
         new = {item.key: item for item in reversed(items) if item.key not in self._seen[kind]}
         self._seen[kind].update(new)
@@ -107,12 +113,15 @@ class _Flow:
                 wanting.setdefault(item.key, []).append(slot)
         return [(new[key], slots) for key, slots in wanting.items()]
 
-    def _decode(self, item: Item, slots: list[Slot]) -> None:
-        with self._seconds.measure("decode"):
-            outcomes = prepare(item, {slot.label: slot.load() for slot in slots})
-        for slot in slots:
-            for batch in slot.add(item, outcomes[slot.label]):
-                self._encoders.put(partial(slot.encode, batch))
+    def _decode(self, wanted: Wanted) -> None:
+        """Contents of one kind: on the CPU one, for a GPU several."""
+        decoded = read([item for item, _ in wanted], wanted[0][1][0].request)
+        for item, slots in wanted:
+            with self._seconds.measure("decode"):
+                outcomes = prepare(item, next(decoded), {slot.label: slot.load() for slot in slots})
+            for slot in slots:
+                for batch in slot.add(item, outcomes[slot.label]):
+                    self._encoders.put(partial(slot.encode, batch))
 
     def finish(self) -> None:
         """Encode what is under way."""
@@ -133,10 +142,16 @@ class _Flow:
         self._decoders.close()
 
 
-def _one_thread() -> None:
-    """Decode threads are many already: torch, if an encoder of this run uses it, must not start more inside each."""
+def _begin() -> None:
+    """Decode threads are many already: torch, if an encoder of this run uses it, must not start more inside each.
+
+    On a GPU each has its own stream: one does not wait for another, and no one's freed memory is another's before
+    its work is done.
+    """
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
+        if torch.cuda.is_initialized():
+            torch.cuda.set_stream(torch.cuda.Stream())
 
 
 def _progress(total: int, what: str, unit: str) -> "tqdm[Any]":

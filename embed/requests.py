@@ -15,7 +15,7 @@ from data.config import InputError, canonical_json, option
 from data.files import sha256_file
 from data.names import pick
 from embed import packaged
-from embed.encoder import Backend, Device, Dtype, Encoder, Family, Kind, gpu_expected
+from embed.encoder import Backend, Decode, Device, Dtype, Encoder, Family, Kind, gpu_expected
 
 POOLINGS = {pooling: pooling for pooling in ("mean", "cls", "pooler")}
 HUB = "hub"
@@ -63,6 +63,7 @@ class EncoderOptions:
         "what computes on a CPU; auto races what is installed, and stays with what made the cache's rows", "auto"
     )
     device: Literal["auto", "cpu", "cuda"] = option("where encoders run; auto is the GPU where there is one", "auto")
+    decode: Literal["cpu", "gpu"] = option("where JPEGs are decoded; the GPU's own decoder gives other pixels", "cpu")
     dtype: Literal["float16", "float32"] = option(
         "how embeddings are stored; float16 keeps three digits in half the space", "float16"
     )
@@ -80,6 +81,7 @@ class Request:
     weights_file: Path | None = None
     weights: str = ""  # SHA-256 of the file or folder, "hub", or "" for statistics
     device: Device = "auto"
+    decode: Decode = "cpu"  # pictures: what reads JPEGs
     backend: Backend | None = None  # None: the one the cache's rows were made with, or the winner of a race
     views: int = 0  # pictures: augmented copies
     storage_dtype: Dtype = "float16"
@@ -118,16 +120,17 @@ class Request:
             from data.text import CLEANING_VERSION
 
             return recipe | {"text_cleaning": CLEANING_VERSION}
-        from embed.images import DECODE_MODE, RESIZE_VERSION, VIEWS_VERSION
+        from embed.images import RESIZE_VERSION, VIEWS_VERSION, decode_mode
 
         if self.family == "timm":
             recipe |= {"resize": RESIZE_VERSION, "views_version": VIEWS_VERSION if self.views else 0}
-        return recipe | {"decode": DECODE_MODE}
+        return recipe | {"decode": decode_mode(self.decode)}
 
     def _versions(self) -> dict[str, str]:
         import importlib.metadata
 
-        return {library: importlib.metadata.version(library) for library in _LIBRARIES[self.family]}
+        libraries = _LIBRARIES[self.family] + (("torchvision",) if self.decode == "gpu" else ())
+        return {library: importlib.metadata.version(library) for library in libraries}
 
     def load(self, made_with: Backend | None = None) -> Encoder:
         """Import what the encoder needs and load its weights; `made_with` is the backend of the cache's rows.
@@ -157,6 +160,8 @@ def build(options: EncoderOptions) -> tuple[Request, ...]:
         raise InputError(f"--tokens {options.tokens}: expected {MIN_TOKENS} or more: leave it out for 512")
     if not 0 <= options.views <= MAX_VIEWS:
         raise InputError(f"--views {options.views}: expected 0 to {MAX_VIEWS}: leave it out for none")
+    if options.decode == "gpu" and not gpu_expected(options.device):
+        raise InputError(f"--decode gpu with --device {options.device}: expected an NVIDIA GPU: leave --decode out")
     for name in (*options.image, *options.text):
         if Path(name).suffix.lower() in TABLES:
             raise InputError(f"encoder {name!r} is a table of posts: expected a model: put the table before the flags")
@@ -174,7 +179,7 @@ def build(options: EncoderOptions) -> tuple[Request, ...]:
     requests = [_image(options, name, files.get(name)) for name in images]
     requests += [replace(request, views=options.views) for request in requests if options.views]
     requests += [_text(options, name, pooling, files.get(name)) for name, pooling in poolings]
-    requests += _statistics() if options.statistics else []
+    requests += _statistics(options.decode) if options.statistics else []
     label, count = Counter(request.label for request in requests).most_common(1)[0]
     if count > 1:
         raise InputError(f"encoder {label!r} is named {count} times: expected different names: name it once")
@@ -224,7 +229,8 @@ def _image(options: EncoderOptions, name: str, file: Path | None) -> Request:
         name=name,
         weights_file=path,
         weights=sha256_file(path) if path else HUB,
-        device=options.device,
+        device="cuda" if options.decode == "gpu" else options.device,  # "auto" may still turn out to be a CPU
+        decode=options.decode,
         backend=None if options.backend == "auto" else options.backend,
         storage_dtype=options.dtype,
         named=name in options.image,
@@ -249,11 +255,12 @@ def _text(options: EncoderOptions, name: str, pooling: str, given: Path | None) 
     )
 
 
-def _statistics() -> list[Request]:
-    kinds: tuple[Kind, ...] = ("image", "text")
+def _statistics(decode: Decode) -> list[Request]:
+    device = "cuda" if decode == "gpu" else "cpu"
+    shared: dict[str, Any] = {"family": "statistics", "device": device, "storage_dtype": "float32"}
     return [
-        Request(kind=kind, family="statistics", name=f"{kind}_statistics", device="cpu", storage_dtype="float32")
-        for kind in kinds
+        Request(kind="image", name="image_statistics", decode=decode, **shared),
+        Request(kind="text", name="text_statistics", **shared),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from data.config import InputError
 from embed.cache import ABSENT, FAILED, CacheWriter, SpaceInfo, open_cache
-from embed.encoder import Encoder, UnreadableContent
+from embed.encoder import Encoder, UnreadableContent, pick_device
 from embed.images import decode
 from embed.requests import Request
 from embed.seconds import Seconds
@@ -95,7 +95,8 @@ class Slot:
             keys = as_keys([item.key for item in canaries])
             rows = space.find(keys) if space and space.info.fingerprint == encoder.spec.key else np.full(len(keys), -1)
             for item, row in zip(canaries, rows.tolist(), strict=True):
-                outcome = prepare(item, {self.label: encoder})[self.label]
+                content = next(read([item], self.request))
+                outcome = prepare(item, content, {self.label: encoder})[self.label]
                 if space is None or row < 0 or isinstance(outcome, UnreadableContent):
                     continue  # only in the journal yet
                 stored, again = space.read(np.array([row]))[0], encoder.encode([outcome])[0]
@@ -179,12 +180,26 @@ class Slot:
         self._first[reason] = min(self._first.get(reason, (item.row, item.post_id)), (item.row, item.post_id))
 
 
-def prepare(item: Item, encoders: dict[str, Encoder]) -> "dict[str, Any | UnreadableContent]":
-    """Decode a content once and prepare it for each encoder; a bad content is an outcome."""
-    try:
-        decoded = decode(item.content) if isinstance(item.content, bytes) else item.content
-    except UnreadableContent as why:
-        return dict.fromkeys(encoders, why)
+def read(items: list[Item], request: Request) -> "Iterator[Any | UnreadableContent]":
+    """What encoders prepare, one after another: texts as they are, pictures decoded; a bad content is an outcome."""
+    if request.kind == "image" and request.decode == "gpu":
+        from embed import nvjpeg
+
+        yield from nvjpeg.read([item.content for item in items], pick_device(request.device))
+        return
+    for item in items:
+        try:
+            decoded = decode(item.content) if isinstance(item.content, bytes) else item.content
+        except UnreadableContent as why:
+            yield why
+        else:
+            yield decoded
+
+
+def prepare(item: Item, decoded: Any, encoders: dict[str, Encoder]) -> "dict[str, Any | UnreadableContent]":
+    """Prepare a content for each encoder; that there is none is an outcome."""
+    if isinstance(decoded, UnreadableContent):
+        return dict.fromkeys(encoders, decoded)
     outcomes: dict[str, Any | UnreadableContent] = {}
     for label, encoder in encoders.items():
         try:

@@ -11,7 +11,7 @@ import numpy as np
 
 from data.text import CLEANING_VERSION
 from embed.encoder import Spec
-from embed.images import DECODE_MODE, Picture
+from embed.images import Picture, decode_mode
 
 if TYPE_CHECKING:
     from embed.requests import Request
@@ -92,7 +92,7 @@ class Statistics:
         self.race: dict[str, float | str] = {}
         self._measure: Any = {"image": image_statistics, "text": text_statistics}[request.kind]
         names = FEATURE_NAMES[request.kind]
-        decode = {"decode": DECODE_MODE} if request.kind == "image" else {}
+        decode = {"decode": decode_mode(request.decode)} if request.kind == "image" else {}
         self.dim = len(names)
         self.spec = Spec(
             kind=request.kind,

@@ -214,6 +214,7 @@ OTHER: dict[str, Any] = {
     "weights": "01",
     "device": "cuda",
     "storage_dtype": "float32",
+    "decode": "gpu",
     "backend": "eager",
     "views": 2,
 }
@@ -238,6 +239,7 @@ def test_what_does_not_is_not(name: str) -> None:
     ("module", "constant", "touched"),
     [
         (data.text, "CLEANING_VERSION", {"all-MiniLM-L6-v2", "text_statistics"}),
+        (embed.images, "GPU_DECODE_MODE", set()),
         (embed.images, "DECODE_MODE", {"tf_efficientnet_lite0", "tf_efficientnet_lite0@2views", "image_statistics"}),
         (embed.images, "RESIZE_VERSION", {"tf_efficientnet_lite0", "tf_efficientnet_lite0@2views"}),
         (embed.images, "VIEWS_VERSION", {"tf_efficientnet_lite0@2views"}),
