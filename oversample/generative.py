@@ -100,7 +100,9 @@ class _Network:
 
         self.center, scale = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
         self.scale = np.where(scale > 1e-7 * np.abs(self.center), scale, 0.0)
-        self.level, self.width = float(y.mean(dtype=np.float64)), float(y.std(dtype=np.float64)) or 1.0
+        self.power = -int(np.frexp(np.abs(y).max())[1])  # rounds nothing, and keeps squares of huge targets numbers
+        targets = np.ldexp(y.astype(np.float64), self.power)
+        self.level, self.width = float(targets.mean()), float(targets.std()) or 1.0
         d, h, k = X.shape[1], settings.hidden, settings.latent
         self.encoder = nn.Sequential(nn.Linear(d + 1, h), nn.GELU(), nn.Linear(h, 2 * k))
         self.decoder = nn.Sequential(nn.Linear(k + 1, h), nn.GELU(), nn.Linear(h, d))
@@ -159,7 +161,8 @@ class _Network:
     def _targets(self, y: Floats) -> "torch.Tensor":
         import torch
 
-        return torch.from_numpy(((y - self.level) / self.width).astype(np.float32))[:, None]
+        targets = np.ldexp(y.astype(np.float64), self.power)
+        return torch.from_numpy(((targets - self.level) / self.width).astype(np.float32))[:, None]
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Rows(np.memmap[Any, Any]):
     def __getitem__(self, index: Any) -> Any:
         self._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
         if not (isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind == "i"):
-            return super().__getitem__(index)
+            return np.asarray(super().__getitem__(index))
         result = np.empty((len(index), *self.shape[1:]), dtype=self.dtype)
         order = np.argsort(index, kind="stable")  # a disk reads forwards
         for start in range(0, len(order), STEP):
