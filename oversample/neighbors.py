@@ -2,7 +2,7 @@
 
 A float32 product bounds every squared distance from below and above; only pairs that the bounds cannot tell apart are
 measured in float64. So the answer is exact, whatever the block size, the number of threads, the BLAS or the GPU. Inside
-one set each pair of rows is multiplied once: 5,745 × 768 take 1.25 × the bare symmetric product
+one set each pair of rows is multiplied once: 5,745 × 768 take 1.14 × the bare symmetric product
 (`tests/benchmarks/oversampling.py`).
 """
 
