@@ -2,7 +2,9 @@
 
 "extremes" is the field's box plot. With 75 % zeros or more it degenerates (median and whiskers are 0), so "hurdle"
 takes atoms out first (a value that holds a tenth of the data gets 0) and fits the box plot on the rest: the rare
-share of the positives then stays near 16 % from 30 to 97 % zeros.
+share of the positives then stays near 16 % from 30 to 97 % zeros. "density" calls rare what has few neighbours,
+wherever it lies: gaps between two modes too, which a box plot cannot see. It is stricter with what is common: on the
+same targets 47 % of the positives are rare at 0.5, 21 % at 0.8, 11 % at 0.9.
 """
 
 from collections.abc import Callable
@@ -10,16 +12,19 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from oversample.density import Density
+
 Array = NDArray[np.float64]
 Relevance = Callable[[Array], Array]
 WHISKER = 1.5
 ATOM_SHARE = 0.1
 ATOM_ROWS = 5  # of a dozen targets two are equal by chance
 BOX_ROWS = 5
+FLAT = 1e-6  # densities that differ by less than this share are equal: they are exact to 1e-9
 
 
 def fit_relevance(method: str | Relevance, y: Array, control_points: Array | None = None) -> Relevance:
-    """The relevance function of targets y (n,): "auto", "extremes", "hurdle", "range", or a function of one's own.
+    """The relevance of targets y (n,): "auto", "extremes", "hurdle", "density", "range", or a function of one's own.
 
     "range" interpolates `control_points` (k, 2 or 3): value, relevance and, optionally, slope. "auto" is "hurdle" where
     an atom is found, else "extremes". Raises `ValueError` for an unknown name or control points that cannot be used.
@@ -33,10 +38,12 @@ def fit_relevance(method: str | Relevance, y: Array, control_points: Array | Non
     if method == "range":
         return hermite(_control(control_points))
     if method == "extremes":
-        return hermite(extremes(y))
+        return box_plot(y)
     if method in ("auto", "hurdle"):
         return hurdle(y)
-    raise ValueError(f"unknown relevance {method!r}: known are auto, extremes, hurdle, range, or a function")
+    if method == "density":
+        return hurdle(y, density)
+    raise ValueError(f"unknown relevance {method!r}: known are auto, extremes, hurdle, density, range, or a function")
 
 
 def _control(points: object) -> Array:
@@ -57,22 +64,40 @@ def atoms(y: Array) -> Array:
     return np.asarray(values[counts >= max(ATOM_SHARE * len(y), ATOM_ROWS)])
 
 
-def hurdle(y: Array) -> Relevance:
-    """Atoms get 0, the rest the box plot of the rest alone. Without an atom this is "extremes".
+def box_plot(y: Array) -> Relevance:
+    """The relevance of "extremes"."""
+    return hermite(extremes(y))
 
-    Beside an atom, a rest too small for a box plot (under 5 rows), or of one value, is rare as a whole.
+
+def hurdle(y: Array, fit: Callable[[Array], Relevance] = box_plot) -> Relevance:
+    """Atoms get 0, the rest what `fit` makes of the rest alone. Without an atom this is `fit`.
+
+    Beside an atom, a rest too small to fit (under 5 rows), or of one value, is rare as a whole.
     """
     spikes = atoms(y)
     if not len(spikes):
-        return hermite(extremes(y))
+        return fit(y)
     rest = y[~np.isin(y, spikes)]
     whole = len(rest) < BOX_ROWS or rest.min() == rest.max()
-    inner = np.ones_like if whole else hermite(extremes(rest))
+    inner = np.ones_like if whole else fit(rest)
 
     def relevance(values: Array) -> Array:
         return np.where(np.isin(values, spikes), 0.0, inner(values))
 
     return relevance
+
+
+def density(y: Array) -> Relevance:
+    """1 − p̂', the density of y scaled to [0, 1] by its least and largest at y (Steininger et al. 2021): no parameters.
+
+    A value less dense than any of y, such as one outside their range, gets 1. Where all of y is equally dense, 0.
+    """
+    kde = Density(y)
+    at = kde.kernels(y)
+    least, most = at.min(), at.max()
+    if most - least <= FLAT * most:
+        return lambda values: np.zeros(np.shape(values))
+    return lambda values: 1 - np.clip((kde.kernels(values) - least) / (most - least), 0.0, 1.0)
 
 
 def extremes(y: Array) -> Array:

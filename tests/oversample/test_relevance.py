@@ -74,7 +74,7 @@ def test_control_points_that_nothing_reads_are_refused() -> None:
 
 
 def test_unknown_relevance_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown relevance 'box': known are auto, extremes, hurdle, range"):
+    with pytest.raises(ValueError, match="unknown relevance 'box': known are auto, extremes, hurdle, density, range"):
         fit_relevance("box", np.arange(9.0))
 
 
@@ -137,7 +137,7 @@ def test_a_whisker_on_the_median_leaves_the_median_normal() -> None:
 
 @given(st.lists(numbers, min_size=1, max_size=60), st.lists(numbers, min_size=1, max_size=9))
 def test_relevance_is_from_0_to_1_everywhere(y: list[float], at: list[float]) -> None:
-    for method in ("auto", "extremes", "hurdle"):
+    for method in ("auto", "extremes", "hurdle", "density"):
         phi = fit_relevance(method, np.array(y))(np.array(at))
         assert ((phi >= 0) & (phi <= 1)).all()
 
@@ -154,6 +154,47 @@ def test_the_rare_share_of_the_positives_does_not_depend_on_the_zeros(zeros: flo
     phi = fit_relevance("auto", y)(y)
     assert (phi[y == 0] == 0).all()
     assert np.mean(phi[y > 0] >= 0.5) == pytest.approx(0.163, abs=0.01)
+
+
+@pytest.mark.parametrize("zeros", [0.3, 0.6, 0.75, 0.9, 0.97])
+def test_the_density_of_the_positives_does_not_depend_on_the_zeros(zeros: float) -> None:
+    y = zero_inflated(zeros)
+    phi = fit_relevance("density", y)(y)
+    assert (phi[y == 0] == 0).all()
+    np.testing.assert_array_equal(phi[y > 0], fit_relevance("density", y[y > 0])(y[y > 0]))
+    assert np.mean(phi[y > 0] >= 0.5) == pytest.approx(0.474, abs=0.01)
+
+
+def test_density_by_hand() -> None:
+    y = np.array([0.0, 0.0, 1.0, 3.0])
+    h = 1.06 * min(y.std(), (np.quantile(y, 0.75) - np.quantile(y, 0.25)) / 1.349) * 4**-0.2
+    sums = np.exp(-((y[:, None] - y) ** 2) / (2 * h * h)).sum(axis=1)
+    np.testing.assert_allclose(fit_relevance("density", y)(y), (sums[0] - sums) / (sums[0] - sums[3]), atol=1e-7)
+
+
+def test_density_sees_a_gap_that_a_box_plot_does_not() -> None:
+    y = np.concatenate([np.linspace(0, 1, 200), np.linspace(4, 5, 200), [2.5]])
+    assert fit_relevance("density", y)(np.array([2.5]))[0] == 1
+    assert fit_relevance("extremes", y)(y).max() == 0
+
+
+def test_beyond_the_targets_all_is_rare_by_density() -> None:
+    y = np.random.default_rng(0).normal(size=300)
+    np.testing.assert_array_equal(fit_relevance("density", y)(np.array([-1e300, -9, 9, np.inf])), 1)
+
+
+@pytest.mark.parametrize("y", [[1.0], [0.0, 3.0], [2.0, 2.0, 2.0], [1.0] * 30 + [2.0] * 30])
+def test_equally_dense_targets_are_normal(y: list[float]) -> None:
+    assert fit_relevance("density", np.array(y))(np.array(y)).max() == 0
+
+
+@given(st.lists(st.integers(-99, 99), min_size=2, max_size=60), st.floats(0.01, 100), st.floats(-100, 100))
+def test_density_is_the_same_in_other_units(y: list[int], scale: float, shift: float) -> None:
+    target = np.array(y, dtype=float)
+    for other in (scale * target, -target, scale * target + shift):
+        if len(np.unique(other)) == len(np.unique(target)):
+            phi = fit_relevance("density", other)(other)
+            np.testing.assert_allclose(phi, fit_relevance("density", target)(target), atol=1e-3)
 
 
 def test_the_box_plot_alone_degenerates() -> None:
@@ -182,7 +223,8 @@ def test_one_control_value_is_constant() -> None:
     np.testing.assert_array_equal(hermite(extremes(np.full(4, 2.0)))(np.array([1.0, 2.0, 3.0])), 0)
 
 
+@pytest.mark.parametrize("method", ["auto", "density"])
 @pytest.mark.parametrize("positives", [[0.1], [0.1, 0.2], [0.1, 0.2, 0.3, 0.4]])
-def test_a_handful_beside_an_atom_is_rare_as_a_whole(positives: list[float]) -> None:
+def test_a_handful_beside_an_atom_is_rare_as_a_whole(positives: list[float], method: str) -> None:
     y = np.array([0.0] * 97 + positives)
-    np.testing.assert_array_equal(fit_relevance("auto", y)(y), y > 0)
+    np.testing.assert_array_equal(fit_relevance(method, y)(y), y > 0)
