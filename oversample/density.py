@@ -17,14 +17,15 @@ TO_NODES = np.linalg.inv(chebvander(2 * NODES, len(NODES) - 1))
 REACH = 8  # stretches to either side: exp(−8²/2) is 1e-14
 BLOCK = 1 << 16  # targets spread or read at a time: 5 MB
 IQR_OF_NORMAL = 1.349
+LEAST_BOX = 1e-12  # of the deviation: less is lost in the rounding of the farthest targets
 
 
 class Density:
     """Σ_i exp(−(v − y_i)² / 2h²) / (n h √2π) of targets y (n,), a function of values v of any shape.
 
     `bandwidth` h in units of y; None is Silverman's 1.06 σ n^(−1/5), σ the smaller of the standard deviation and the
-    interquartile range / 1.349 (Silverman 1986, section 3.4.2) where both are above 0. A constant target has no scale:
-    its h is 1.06 |y| n^(−1/5), or 1 if it is all zeros. Raises `ValueError` for targets that are not finite numbers
+    interquartile range / 1.349 (Silverman 1986, section 3.4.2), if that is not 0. A constant target has no scale: its
+    σ is |y|, or 1 for zeros. Raises `ValueError` for targets that are not finite numbers
     and for a bandwidth that is not above 0.
     """
 
@@ -84,11 +85,15 @@ class Density:
 
 def silverman(y: Array) -> float:
     """Silverman's bandwidth for targets y (n,), as `Density` says; overflows where squares of y do."""
-    quartiles = np.quantile(y, [0.25, 0.75])
-    spreads = [s for s in (float(y.std()), float(quartiles[1] - quartiles[0]) / IQR_OF_NORMAL) if s > 0]
     if y.min() == y.max():  # the mean of equal numbers may be off by a rounding, and with it the deviation from it
-        spreads = [abs(float(y[0])) or 1.0]
-    return float(1.06 * min(spreads) * len(y) ** -0.2)
+        spread = abs(float(y[0])) or 1.0
+    else:
+        spread = float(y.std())
+        quartiles = np.quantile(y, [0.25, 0.75])
+        box = float(quartiles[1] - quartiles[0]) / IQR_OF_NORMAL
+        if LEAST_BOX * spread < box < spread:
+            spread = box
+    return float(1.06 * spread * len(y) ** -0.2)
 
 
 def check_target(y: Array) -> Array:
