@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from oversample.neighbors import _Search, nearest
+from oversample.bounds import Device, Space, bounds_inside, open_device, turned
+from oversample.neighbors import nearest, nearest_among
 
 
 def plain(X: np.ndarray, k: int) -> np.ndarray:
@@ -73,29 +74,70 @@ def test_hard_data(kind: str, dtype: type) -> None:
         np.testing.assert_array_equal(nearest(X, 5, block=block), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", HARD)
+def test_some_rows_among_all(kind: str, dtype: type) -> None:
+    X = hard(kind).astype(dtype)
+    queries = np.random.default_rng(1).permutation(len(X))[:90]
+    expected = plain(X, 5)[queries]
+    for block in (7, 48, 1024):
+        np.testing.assert_array_equal(nearest_among(X, 5, queries, block=block), expected)
+    np.testing.assert_array_equal(nearest_among(X, 5, queries, block=48, pending=0), expected)
+
+
 @pytest.mark.parametrize("kind", HARD)
 def test_every_distance_lies_within_its_bounds(kind: str) -> None:
     X = hard(kind)
-    search = _Search(X, k=len(X))  # as many neighbours as there are rows: no limit, so every pair is kept
-    search.scan(slice(0, len(X)), slice(0, len(X)), pending=len(X) ** 2)
-    i, j, low = search.pairs[0]
-    assert len(i) == len(X) * (len(X) - 1)
-    exact = (((X[i] - X[j]) * search.scale) ** 2).sum(axis=1)
+    space = Space(X, Device())
+    left, right = space.part(slice(0, 100)), space.part(slice(100, len(X)))
+    among, across = bounds_inside(left), turned(left).factors @ right.factors.T
+    low = np.concatenate([among, across], axis=1).astype(np.float64)
+    margin = left.margin[:, None] + np.concatenate([left.margin, right.margin]).astype(np.float64)
+    exact = (((X[:100, None] - X) * space.scale) ** 2).sum(axis=2)
     assert (low <= exact).all()
-    assert (exact <= low + search.margin[i] + search.margin[j]).all()
+    assert (exact <= low + margin).all()
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_torch_finds_the_same(kind: str) -> None:
+    X = hard(kind)  # "cpu:0" is PyTorch's name of what "cpu" means as well
+    np.testing.assert_array_equal(nearest(X, 5, block=64, device="cpu:0"), plain(X, 5))
+    queries = np.arange(3, len(X), 4)
+    np.testing.assert_array_equal(nearest_among(X, 5, queries, block=64, device="cpu:0"), plain(X, 5)[queries])
+
+
+def test_torch_multiplies_in_full_precision_and_leaves_the_setting_as_it_was() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with open_device("cpu:0"):
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_embeddings_need_few_distances_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
-    original = _Search._measure
+    original = Space.distances
 
-    def counted(self: _Search, i: np.ndarray, j: np.ndarray, low: np.ndarray) -> np.ndarray:
-        measured.append(len(i))
-        return original(self, i, j, low)
+    def counted(self: Space, a: np.ndarray, b: np.ndarray, touching: np.ndarray) -> np.ndarray:
+        measured.append(len(a))
+        return original(self, a, b, touching)
 
-    monkeypatch.setattr(_Search, "_measure", counted)
+    monkeypatch.setattr(Space, "distances", counted)
     nearest(np.random.default_rng(0).normal(size=(1500, 384)).astype(np.float32), 5)
     assert sum(measured) < 0.002 * 1500**2
+
+
+def test_memory_is_a_few_blocks() -> None:
+    X = np.random.default_rng(0).normal(size=(3000, 1024)).astype(np.float32)
+    tracemalloc.start()
+    nearest(X, 5, block=64, pending=50_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < X.nbytes  # 12 MB: no second copy; blocks are 2 MB, candidate pairs up to 5
 
 
 def test_memory_does_not_grow_with_the_number_of_ties() -> None:
@@ -144,6 +186,17 @@ def test_too_few_rows() -> None:
     assert nearest(np.eye(3), 5).shape == (3, 2)
 
 
+def test_too_few_rows_among_all() -> None:
+    assert nearest_among(np.zeros((1, 3)), 5, np.array([0])).shape == (1, 0)
+    assert nearest_among(np.eye(3), 5, np.array([], dtype=int)).shape == (0, 2)
+    np.testing.assert_array_equal(nearest_among(np.eye(3), 5, [2]), [[0, 1]])
+
+
+def test_a_query_named_twice_is_answered_twice() -> None:
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    np.testing.assert_array_equal(nearest_among(X, 4, np.array([7, 1, 7])), plain(X, 4)[[7, 1, 7]])
+
+
 def test_all_equal_rows_never_name_themselves() -> None:
     near = nearest(np.ones((50, 4), dtype=np.float32), 5)
     assert not (near == np.arange(50)[:, None]).any()
@@ -155,3 +208,5 @@ def test_all_equal_rows_never_name_themselves() -> None:
 )
 def test_small_grids_full_of_ties(X: np.ndarray, k: int) -> None:
     np.testing.assert_array_equal(nearest(X, k, block=3), plain(X, k))
+    queries = np.arange(len(X))[::2]
+    np.testing.assert_array_equal(nearest_among(X, k, queries, block=3), plain(X, k)[queries])
