@@ -134,18 +134,23 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         """Plan, and draw all output rows: what is kept, then what is new, bump by bump."""
         self.notes_ = []
         self._plan(X, y)
+        kept, draws = self._choose(X, y, rng)
+        if not draws and len(kept) == len(y):
+            self._note_idle()
+        draw = Draw.join([Draw.copies(np.sort(kept)), *draws])
+        self.sample_indices_, self.parents_ = draw.first, np.stack([draw.first, draw.second], axis=1)
+        self.lambda_, self.synthetic_ = draw.share, draw.made
+        return draw
+
+    def _choose(self, X: Floats, y: Floats, rng: np.random.Generator) -> tuple[Rows, list[Draw]]:
+        """The rows that stay, in any order, and the draws of new ones, bump by bump."""
         kept, draws = [], []
         for bump, size in zip(self.bumps_, self.sampling_strategy_.values(), strict=True):
             extra = size - len(bump.rows)
             kept.append(bump.rows if extra >= 0 else self._keep(bump, size, rng))
             if extra > 0:
                 draws.append(self._draw(X, y, bump, extra, rng))
-        if not draws and sum(map(len, kept)) == len(y):
-            self._note_idle()
-        draw = Draw.join([Draw.copies(np.sort(np.concatenate(kept))), *draws])
-        self.sample_indices_, self.parents_ = draw.first, np.stack([draw.first, draw.second], axis=1)
-        self.lambda_, self.synthetic_ = draw.share, draw.made
-        return draw
+        return np.concatenate(kept), draws
 
     def _output(
         self, X: Floats, y: Floats, draw: Draw, rng: np.random.Generator
