@@ -31,7 +31,7 @@ LIBRARY_ONLY = {
     "renormalize": "samplers see standardised features, where no block has norm 1; use it in Python on unit vectors",
 }
 # what the ranges of settings are checked on before any post is read: zeros, and a skewed rest
-PROBE = np.concatenate([np.zeros(40), np.linspace(0.01, 1, 60) ** 3])
+PROBE = np.concatenate([np.zeros(40), np.linspace(0.1, 1, 60) ** 6])
 
 
 @dataclass(frozen=True)
