@@ -13,10 +13,11 @@ from data.config import InputError, argument, main, option
 from regress.fit import DEFAULT_RUNS
 
 if TYPE_CHECKING:
+    from regress.benefit import Benefit
     from regress.runs import Entry
 
 WIDTH = 100  # columns of the table
-HEAD = ("run", "D²", "95 % interval", "log loss", "MAE", "Spearman", "bias", "verdict", "seconds")
+HEAD = ("run", "D²", "95 % interval", "log loss", "SERA", "Spearman", "bias", "verdict", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,23 +36,44 @@ class Comparison:
     """The runs, best D² first, and where their report is."""
 
     entries: "list[Entry]"
+    benefits: "list[Benefit]"  # of the runs with a sampler
     out: Path
 
     def to_json(self) -> dict[str, Any]:
-        return {"runs": [entry.to_json() for entry in self.entries]}
+        judged = [benefit.to_json(self.entries) for benefit in self.benefits]
+        return {"runs": [entry.to_json() for entry in self.entries], "oversampling": judged}
 
     def __str__(self) -> str:
         best = self.entries[0].scores
         mean = ["predicting the mean", "0.000", "", _fixed(best["log_loss_mean"], 4)]
         floor = ["floor: label entropy", "1.000", "", _fixed(best["log_loss_floor"], 4)]
         rows = [_row(entry) for entry in self.entries] + [[*row, *[""] * 5] for row in (mean, floor)]
-        return "\n".join([*_aligned([list(HEAD), *rows]), f"report: {self.out}"])
+        return "\n".join([*_aligned([list(HEAD), *rows]), *self._oversampling(), f"report: {self.out}"])
+
+    def _oversampling(self) -> list[str]:
+        """A line on all posts and one on rare ones: how many runs each finding has, and those that help."""
+        names = [self.entries[benefit.place].name for benefit in self.benefits]
+        return [
+            _told(f"oversampling on {what}: ", [getattr(benefit, which) for benefit in self.benefits], names)
+            for which, what in (("everywhere", "all posts (log loss)"), ("rare", "rare posts (SERA)"))
+            if names
+        ]
+
+
+def _told(line: str, findings: list[str], names: list[str]) -> str:
+    """ "… unproven 2, helps 1: ridge-bce-all-smoter", in at most 100 columns."""
+    from regress.benefit import MEANINGS
+
+    counts = [(what, findings.count(what)) for what in reversed(MEANINGS)]
+    line += ", ".join(f"{what} {n}" for what, n in counts if n)
+    helping = ", ".join(_printable(name) for name, what in zip(names, findings, strict=True) if what == "helps")
+    return f"{line}: {_cut(helping, max(WIDTH - len(line) - 2, 12))}" if helping else line
 
 
 def _row(entry: "Entry") -> list[str]:
     s = entry.scores
     interval = f"{_fixed(s['d2_low'], 3)} … {_fixed(s['d2_high'], 3)}"
-    numbers = [_fixed(s["log_loss"], 4), _fixed(s["mae"], 4), _fixed(s["spearman"], 2), _fixed(s["bias"], 2)]
+    numbers = [_fixed(s["log_loss"], 4), _fixed(s["sera"], 2), _fixed(s["spearman"], 2), _fixed(s["bias"], 2)]
     return [entry.name, _fixed(s["d2"], 3), interval, *numbers, entry.verdict, f"{entry.seconds:.1f}"]
 
 
@@ -61,7 +83,7 @@ def _fixed(value: float | None, digits: int) -> str:
 
 def _aligned(rows: list[list[str]]) -> list[str]:
     """Rows as lines of at most 100 columns: names and verdicts to the left, numbers to the right, long names cut."""
-    shown = [["".join(c if c.isprintable() else "�" for c in cell) for cell in row] for row in rows]
+    shown = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in shown) for i in range(len(HEAD))]
     gap = 2 if sum(widths) + 2 * (len(HEAD) - 1) <= WIDTH else 1
     widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - gap * (len(HEAD) - 1))
@@ -74,6 +96,10 @@ def _aligned(rows: list[list[str]]) -> list[str]:
         ]
         lines.append((" " * gap).join(cells).rstrip())
     return lines
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _cut(name: str, width: int) -> str:
@@ -89,6 +115,7 @@ def run(config: Compare) -> Comparison:
         InputError: there are no runs, one is damaged, they cannot be compared, or the report cannot be written.
     """
     from data.files import atomic_write
+    from regress.benefit import benefits
     from regress.gallery import choose_posts, read_contents
     from regress.report import render
     from regress.runs import choose, read_predictions
@@ -103,13 +130,14 @@ def run(config: Compare) -> Comparison:
         print(f"note: {count} on other posts, targets or folds left out: name runs to compare those", file=sys.stderr)
     predictions = read_predictions(entries)
     picks = choose_posts(entries, predictions, config.gallery)
-    html = render(entries, predictions, picks, read_contents(entries[0], predictions, picks))
+    judged = benefits(entries, predictions)
+    html = render(entries, predictions, judged, picks, read_contents(entries[0], predictions, picks))
     try:
         with atomic_write(config.out, "w") as file:
             file.write(html)
     except OSError as why:
         raise InputError(f"--out {str(config.out)!r} cannot be written ({why.strerror}): name another file") from None
-    return Comparison(entries, config.out)
+    return Comparison(entries, judged, config.out)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.config import as_json, canonical_json
+from data.config import InputError, as_json, canonical_json
 from data.files import sha256_file
 from data.names import pick
 from data.posts import Posts, open_posts
 from data.targets import Target, read_target
 from embed.content import KINDS, read_keys
+from regress.choices import NOTHING, Choice, parse_choices
 from regress.crossval import CrossValidation, Outcome, Setup
 from regress.features import Features, read_features
 from regress.folds import Folds, make_folds
@@ -26,11 +27,13 @@ from regress.losses import Loss
 from regress.metrics import scores
 from regress.models import MODELS
 from regress.run import Run, save_run
+from regress.sampling import neighbors_by
 
 if TYPE_CHECKING:
     from regress.fit import Fit
 
 PACKAGES = ("embed-regress", "numpy", "scikit-learn", "lightgbm", "torch", "timm", "transformers", "h5py")
+LONGEST = 150  # characters of a run's name in its folder's: file systems allow 255 bytes, and the digest follows
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Experiment:
     target: Target
     features: list[Features]
     losses: list[Loss]
+    choices: list[Choice]
     clusters: NDArray[
         np.int64
     ]  # (n,) what no inner split tears apart and the bootstrap draws whole: groups, else posts with one picture or text
@@ -53,13 +57,13 @@ class Experiment:
     def setups(self) -> Iterator[tuple[Setup, Features]]:
         """Every combination asked for. The mean knows neither features nor losses nor samplers: once is enough."""
         config, seen_mean = self.config, False
-        for features, model, loss, sampler in product(self.features, config.model, self.losses, config.oversample):
+        for features, model, loss, choice in product(self.features, config.model, self.losses, self.choices):
             if model == "mean":
                 if not seen_mean:
-                    yield Setup(model, loss, "none", "none", config.seed), features
+                    yield Setup(model, loss, NOTHING, "none", config.seed), features
                 seen_mean = True
             else:
-                yield Setup(model, loss, sampler, config.calibration, config.seed), features
+                yield Setup(model, loss, choice, config.calibration, config.seed), features
 
     def fit(self, setup: Setup, features: Features) -> Run:
         """Cross-validate, score, refit on all posts and write the run's folder."""
@@ -72,13 +76,13 @@ class Experiment:
             key: manifest[key] for key in ("comparable", "features", "model", "loss", "oversample", "calibration")
         }
         digest = hashlib.sha256(canonical_json({**identity, "seed": setup.seed}).encode()).hexdigest()
-        folder = self.config.out / f"{manifest['name'].replace('/', '--')}-{digest[:6]}"
+        folder = self.config.out / f"{manifest['name'].replace('/', '--')[:LONGEST]}-{digest[:6]}"
         return save_run(folder, manifest, self._predictions(outcome), outcome.fitted)
 
     def _manifest(self, setup: Setup, features: Features, outcome: Outcome) -> dict[str, Any]:
         y, target, config = self.target.y, self.target, self.config
         parts = [setup.model] if setup.model == "mean" else [setup.model, setup.loss.name, features.name]
-        parts += [] if setup.sampler == "none" else [setup.sampler]
+        parts += [] if setup.oversample == NOTHING else [setup.oversample.text]
         table = {"path": self.posts.path.as_posix(), "sha256": self.posts_sha256, "n": len(self.posts)}
         about = {
             "name": target.name,
@@ -101,7 +105,7 @@ class Experiment:
             "fingerprints": {block.name: block.fingerprint for block in features.blocks},
             "model": setup.model,
             "loss": setup.loss.name,
-            "oversample": setup.sampler,
+            "oversample": setup.oversample.text,
             "calibration": setup.calibration,
             "folds": {
                 "n": self.folds.n_folds,
@@ -115,6 +119,7 @@ class Experiment:
             "metrics": {**measured.to_json(), "d2_low": interval.d2_low, "d2_high": interval.d2_high},
             "verdict": {"name": judged.name, "why": judged.why},
             "calibrator": outcome.calibrator.to_json() if outcome.calibrator else None,
+            "notes": outcome.notes,
             "seconds": outcome.seconds,
             "environment": environment(),
         }
@@ -140,12 +145,9 @@ class Experiment:
 
 def prepare(config: "Fit") -> Experiment:
     """Read the posts, the target and the features, and draw the folds; names are checked before anything is read."""
-    from oversample import SAMPLERS
-
     for model in config.model:
         pick(MODELS, model, "model")
-    for sampler in config.oversample:
-        pick({"none": None, **SAMPLERS}, sampler, "sampler")
+    choices = parse_choices(config.oversample)
     losses = [Loss.parse(text) for text in config.loss]
     posts = open_posts(config)
     target = read_target(posts, config.target, config.trials, config.min_trials, config.drop_invalid)
@@ -153,6 +155,7 @@ def prepare(config: "Fit") -> Experiment:
     keys = {kind: table.take(target.rows) for kind, table in read_keys(posts).items()}
     table_argument = config.posts.as_posix() if config.posts else ""
     features, notes = read_features(config.cache, keys, config.features, table_argument)
+    _check_blocks(choices, features)
     contents = np.stack([keys[kind].identities() for kind in KINDS], axis=1)
     folds = make_folds(target.y, groups, contents, n_folds=config.folds, seed=config.seed)
     if folds.purged:
@@ -166,10 +169,20 @@ def prepare(config: "Fit") -> Experiment:
         target=target,
         features=features,
         losses=losses,
+        choices=choices,
         clusters=_clusters(contents) if groups is None else groups,
         folds=folds,
         notes=[*_left_out(posts, target), *notes],
     )
+
+
+def _check_blocks(choices: list[Choice], features: list[Features]) -> None:
+    """Raise `InputError` where a sampler is to find neighbours by a block that a feature set does not have."""
+    for choice, each in product(choices, features):
+        try:
+            each.named(neighbors_by(choice))
+        except InputError as why:
+            raise InputError(f"--oversample {choice.text}: {why}") from None
 
 
 def _groups(posts: Posts, column: str | None, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

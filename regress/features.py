@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class Block:
     name: str
     fingerprint: str
     values: NDArray[np.float32]
+    group: str = ""  # of GROUPS: what it is called together with its like
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,15 @@ class Features:
     @property
     def names(self) -> list[str]:
         return [block.name for block in self.blocks]
+
+    def named(self, wanted: Sequence[str]) -> list[str]:
+        """The blocks that names of blocks and groups stand for, each once; `InputError` where there is none."""
+        found = [[block.name for block in self.blocks if name in (block.name, block.group)] for name in wanted]
+        for name, blocks in zip(wanted, found, strict=True):
+            if not blocks:
+                known = {*self.names, *(block.group for block in self.blocks if block.group)}
+                raise InputError(f"{unknown(name, known, 'block')} in features {self.name!r}")
+        return list(dict.fromkeys(chain.from_iterable(found)))
 
 
 def read_features(
@@ -140,4 +151,6 @@ def _read_block(
     notes = [f"{name}: {n:,} posts without a vector ({why})" for why, n in reasons.most_common()]
     if missing:
         notes.append(f"{name}: {missing:,} posts have no readable {space.info.spec['kind']}")
-    return Block(name, space.info.fingerprint, values), notes
+    spec = space.info.spec
+    group = "statistics" if spec["family"] == "statistics" else str(spec["kind"])
+    return Block(name, space.info.fingerprint, values, group), notes

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from regress.run import Run
 
 DEFAULT_RUNS = Path("runs")
+OVERSAMPLE = (
+    "rare rates made more frequent in the training part: none, random, undersample, smoter, smogn, noise, wercs, "
+    "gsmote, adasyn, cmixup, ratio, vae; or weighted: exp-weights, dense-weights, lds-weights, ratio-weights; "
+    "with settings: smoter:k_neighbors=10,neighbors_by=image or dense-weights:ess=0.5; several: a,b"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +40,7 @@ class Fit(PostsOptions):
     trials: str | None = option("the column the activity is divided by (default: view)", metavar="COLUMN")
     min_trials: int | None = option("leave out posts seen less often than this (default: 1)", metavar="N")
     loss: tuple[str, ...] = option("mse, bce, wbce:ALPHA; several: a,b", ("bce",), metavar="NAME", commas=True)
-    oversample: tuple[str, ...] = option("none, random, smoter; several: a,b", ("none",), metavar="NAME", commas=True)
+    oversample: tuple[str, ...] = option(OVERSAMPLE, ("none",), metavar="NAME[:KEY=VALUE,…]", commas=True)
     calibration: Literal["beta", "none"] = option("how predictions are calibrated, out of fold", "beta")
     group: str | None = option("posts that share this column's value are never split over folds", metavar="COLUMN")
     folds: int = option("number of folds", 5, metavar="N")
@@ -93,7 +98,19 @@ def run(config: Fit) -> FittedRuns:
     start = time.perf_counter()
     experiment = prepare(config)
     runs = [experiment.fit(setup, features) for setup, features in experiment.setups()]
-    return FittedRuns(runs, experiment.notes, time.perf_counter() - start)
+    return FittedRuns(runs, [*experiment.notes, *_sampler_notes(runs)], time.perf_counter() - start)
+
+
+def _sampler_notes(runs: "list[Run]") -> list[str]:
+    """What samplers said, each note once for all models; every run keeps its own."""
+    from regress.sampling import wording
+
+    told: dict[tuple[str, str], str] = {}
+    for run in runs:
+        for note in run.manifest["notes"]:
+            choice = run.manifest["oversample"]
+            told.setdefault((choice, wording(note)), f"{choice}: {note}")
+    return list(told.values())
 
 
 if __name__ == "__main__":

@@ -48,6 +48,13 @@ def spearman(y: Array, p: Array) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
+def rarity(y: Array) -> Array:
+    """Relevance of rates y (n,), from 0 to 1: zeros and other atoms 0, then by the box plot of the rest."""
+    from oversample import fit_relevance
+
+    return fit_relevance("hurdle", y)(y)
+
+
 @dataclass(frozen=True)
 class Scores:
     """How good out-of-fold predictions are. Log losses in nats; `bias` is mean(p) / mean(y)."""
@@ -59,6 +66,7 @@ class Scores:
     log_loss_floor: float  # of the truth itself
     mse: float
     mae: float
+    sera: float  # Σ rarity · (p − y)²: squared error of the rare rates
     spearman: float
     bias: float
     outside: int  # predictions outside [0, 1], clipped for log loss
@@ -69,6 +77,8 @@ class Scores:
 
 def scores(y: Array, p: Array, mean: Array, trials: Array) -> Scores:
     """All scores of predictions p for rates y, both (n,); `mean` the training mean of each row's fold."""
+    from oversample.metrics import sera
+
     return Scores(
         d2=d2(y, p, mean),
         d2_trials=d2(y, p, mean, trials),
@@ -77,6 +87,7 @@ def scores(y: Array, p: Array, mean: Array, trials: Array) -> Scores:
         log_loss_floor=float(label_entropy(y).mean()),
         mse=float(np.mean((p - y) ** 2)),
         mae=float(np.mean(np.abs(p - y))),
+        sera=sera(y, p, rarity(y)),
         spearman=spearman(y, p),
         bias=float(p.mean() / y.mean()),
         outside=int(((p < 0) | (p > 1)).sum()),

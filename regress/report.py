@@ -14,7 +14,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from regress import figures, wording
+from regress import benefit, figures, wording
+from regress.benefit import Benefit
 from regress.gallery import KINDS, Content, Contents, Pick
 from regress.inference import COLLAPSED_SHARE, DRAWS, RANK_Z
 from regress.metrics import EPSILON
@@ -58,7 +59,13 @@ class Card:
     predictions: list[float]
 
 
-def render(entries: Sequence[Entry], predictions: Predictions, picks: Sequence[Pick], contents: Contents) -> str:
+def render(
+    entries: Sequence[Entry],
+    predictions: Predictions,
+    judged: Sequence[Benefit],
+    picks: Sequence[Pick],
+    contents: Contents,
+) -> str:
     """The report's HTML."""
     top = max(float(predictions.y.max()), float(predictions.p.max()))
     rates = figures.RateAxis.up_to(top)
@@ -74,6 +81,8 @@ def render(entries: Sequence[Entry], predictions: Predictions, picks: Sequence[P
         "meanings": wording.MEANINGS,
         "views": views,
         "first": views[leader(entries)],
+        "benefits": judged,
+        "findings": benefit.MEANINGS,
         "skill_axis": figures.skill_axis(skills),
         "truth_half": wording.middle_half(predictions.y),
         "rates": rates,

@@ -21,7 +21,10 @@ from regress.run import MANIFEST, Run, load_run
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORES = ("d2", "d2_low", "d2_high", "log_loss", "log_loss_mean", "log_loss_floor", "mse", "mae", "spearman", "bias")
+SCORES = (
+    *("d2", "d2_low", "d2_high", "log_loss", "log_loss_mean", "log_loss_floor"),
+    *("mse", "mae", "sera", "spearman", "bias"),
+)
 REFERENCE = "mean"  # the model that predicts the training mean
 SHOWN_DIGEST = 8
 COLUMNS = {  # of predictions.parquet, beside the ids
@@ -152,8 +155,7 @@ def read_entry(folder: Path) -> Entry:
     run = load_run(folder)
     m = run.manifest
     try:
-        scores = {name: _number(m["metrics"][name]) for name in SCORES}
-        calibrator = m["calibrator"]
+        metrics, calibrator = {"sera": None, **m["metrics"]}, m["calibrator"]  # older runs have no SERA
         return Entry(
             run=run,
             name=str(m["name"]),
@@ -163,8 +165,8 @@ def read_entry(folder: Path) -> Entry:
             oversample=str(m["oversample"]),
             calibration=str(m["calibration"]),
             calibrator=calibrator and {str(name): float(value) for name, value in calibrator.items()},
-            scores=scores,
-            outside=int(m["metrics"].get("outside") or 0),
+            scores={name: _number(metrics[name]) for name in SCORES},
+            outside=int(metrics.get("outside") or 0),
             verdict=str(m["verdict"]["name"]),
             why=str(m["verdict"]["why"]),
             seconds=float(m["seconds"]["total"]),

@@ -16,7 +16,7 @@ from regress.compare import Compare, run
 
 KEYS = [
     *("name", "model", "features", "loss", "oversample", "d2", "d2_low", "d2_high", "log_loss", "log_loss_mean"),
-    *("log_loss_floor", "mse", "mae", "spearman", "bias", "verdict", "seconds"),
+    *("log_loss_floor", "mse", "mae", "sera", "spearman", "bias", "verdict", "seconds"),
 ]
 Write = Callable[..., Path]
 
@@ -60,7 +60,8 @@ def test_json_has_exactly_the_promised_keys_and_the_manifests_values(compare: An
     code, out, err = compare("--json")
     assert (code, err) == (DONE, "")
     result = json.loads(out)
-    assert list(result) == ["runs"]
+    assert list(result) == ["runs", "oversampling"]
+    assert result["oversampling"] == []
     assert [list(row) for row in result["runs"]] == [KEYS] * 3
     assert [row["name"] for row in result["runs"]] == ["ridge-bce-a+b", "mean", "mlp-bce-a"]  # best D² first
     assert result["runs"][0] == {
@@ -77,6 +78,7 @@ def test_json_has_exactly_the_promised_keys_and_the_manifests_values(compare: An
         "log_loss_floor": 0.35,
         "mse": 0.012,
         "mae": 0.071,
+        "sera": 1.5,
         "spearman": 0.52,
         "bias": 1.01,
         "verdict": "USEFUL",

@@ -1,6 +1,7 @@
 """`regress.fit` and `regress.compare` as a user runs them, on a table in the origin's shape with cached embeddings."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from embed.extract import Extract
 from embed.extract import run as extract
+from regress import wording
 from regress.fit import Fit
 from regress.fit import run as fit
 from regress.run import load_run
@@ -110,6 +112,10 @@ def test_the_same_call_gives_the_same_predictions_in_the_same_folder(folder: Pat
         (["posts.csv", "--target", "like", "--trials", "views"], ["views", "--trials"]),
         (["posts.csv", "--target", "like", "--features", "MiniLM"], ["all-MiniLM-L6-v2"]),
         (["posts.csv", "--target", "like", "--oversample", "smote"], ["did you mean 'smoter'?"]),
+        (["none.csv", "--oversample", "smoter:k=5"], ["smoter:k=5", "k_neighbors"]),  # before anything is read
+        (["none.csv", "--oversample", "smoter:k_neighbors=0"], ["k_neighbors=0", "whole number from 1"]),
+        (["posts.csv", "--target", "like", "--oversample", "smoter:neighbors_by=image"], ["block 'image'", "text"]),
+        (["posts.csv", "--target", "like", "--oversample", "random:sampling_strategy=7:2"], ["names bump 7"]),
         (["posts.csv", "--target", "like", "--loss", "bse"], ["known losses are"]),
         (["posts.csv", "--target", "like", "--group", "autor"], ["author"]),
         (["posts.csv", "--target", "like", "--cache", "none.h5"], ["none.h5", "embed.extract"]),
@@ -123,6 +129,59 @@ def test_bad_input_is_one_line_and_exit_code_2(folder: Path, arguments: list[str
     assert done.stderr.count("\n") == 1
     for word in words:
         assert word in done.stderr
+
+
+def test_two_settings_are_two_runs_and_one_setting_is_one(folder: Path, tmp_path: Path) -> None:
+    flag = (
+        "random,smoter:k_neighbors=2,neighbors_by=text,smoter:k_neighbors=3,smoter:k_neighbors=3,smoter:k_neighbors=5"
+    )
+    place = ["--cache", str(folder / "cache.h5"), "--out", str(tmp_path / "runs")]
+    features = ["--features", "statistics", "--oversample", flag]
+    if (groups := command(folder, "regress.fit", "posts.csv", "--target", "like", *features, *place)).returncode:
+        assert "unknown block 'text'" in groups.stderr  # statistics are a group of their own
+    features[-1] = flag.replace("neighbors_by=text", "neighbors_by=statistics")
+    model = ["--model", "ridge"]
+    done = command(folder, "regress.fit", "posts.csv", "--target", "like", *model, *features, *place, "--json")
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(done.stdout)["runs"]
+    assert [run["name"].removeprefix("ridge-bce-statistics-") for run in runs] == [
+        "random",
+        "smoter:neighbors_by=statistics,k_neighbors=2",
+        "smoter:k_neighbors=3",
+        "smoter",
+    ]
+    assert len({run["folder"] for run in runs}) == 4
+    for run in runs:
+        line = shlex.split(wording.command(load_run(Path(run["folder"])).manifest["config"]))
+        assert shlex.join(line) == shlex.join(
+            [
+                "python",
+                "-m",
+                "regress.fit",
+                "posts.csv",
+                *model,
+                *features[:2],
+                "--target",
+                "like",
+                *features[2:],
+                *place,
+            ]
+        )
+
+
+def test_notes_of_a_sampler_are_told_once_and_kept(folder: Path, tmp_path: Path) -> None:
+    place = ["--cache", str(folder / "cache.h5"), "--out", str(tmp_path / "runs")]
+    arguments = ["posts.csv", "--target", "open_photo", "--features", "statistics", "--model", "ridge,lgbm", *place]
+    done = command(folder, "regress.fit", *arguments, "--oversample", "smoter:k_neighbors=60")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    notes = [line for line in done.stdout.splitlines() if "k_neighbors=60 + 1" in line]
+    assert len(notes) == 1
+    assert notes[0].startswith("note: smoter:k_neighbors=60: ")
+    assert "of 5 folds" in notes[0]
+    for path in (tmp_path / "runs").iterdir():
+        (kept,) = load_run(path).manifest["notes"]
+        assert "k_neighbors=60 + 1" in kept
 
 
 def test_posts_that_are_not_embedded_yet_are_counted(folder: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from regress.inference import COLLAPSED_SHARE, Interval, bootstrap, verdict
-from regress.metrics import d2
+from regress.inference import COLLAPSED_SHARE, Interval, bootstrap, paired, verdict
+from regress.metrics import cross_entropy, d2
 
 Array = NDArray[np.float64]
 
@@ -147,3 +147,29 @@ def test_intervals_cover_about_as_often_as_they_say() -> None:
         interval = bootstrap(y, p, np.full_like(y, 0.07), clusters, seed=seed)
         inside += interval.excess_low <= truth <= interval.excess_high
     assert 0.86 <= inside / draws <= 1
+
+
+def test_a_paired_interval_is_what_the_bootstrap_tends_to() -> None:
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(400), rng.integers(1, 6, 400))
+    y, mean = rng.beta(0.5, 4, len(clusters)), np.full(len(clusters), 0.12)
+    p = np.clip(0.5 * y + 0.06 + rng.normal(0, 0.02, 400)[clusters], 0.01, 0.99)
+    drawn = bootstrap(y, p, mean, clusters)
+    found = paired(cross_entropy(y, p) - cross_entropy(y, mean), clusters)
+    width = drawn.excess_high - drawn.excess_low
+    assert found.mean == pytest.approx((cross_entropy(y, p) - cross_entropy(y, mean)).mean())
+    assert found.low == pytest.approx(drawn.excess_low, abs=0.08 * width)
+    assert found.high == pytest.approx(drawn.excess_high, abs=0.08 * width)
+
+
+def test_a_paired_interval_covers_and_widens_with_its_level_and_with_clusters() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(400):
+        shared = np.repeat(rng.normal(0, 1, 60), 4)
+        found = paired(shared + rng.normal(0, 1, 240), np.repeat(np.arange(60), 4))
+        covered += found.low <= 0 <= found.high
+    assert 0.92 <= covered / 400 <= 0.98
+    values, alone = rng.normal(0, 1, 240), np.arange(240)
+    assert paired(values, alone, 0.999).high > paired(values, alone, 0.95).high
+    assert paired(np.zeros(5), np.zeros(5, dtype=np.int64)).high == np.inf  # one cluster says nothing

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data.config import InputError
 from regress.calibration import BetaCalibration, fit_beta
+from regress.choices import NOTHING, Choice
 from regress.crossval import CrossValidation, Setup
 from regress.features import Block, Features
 from regress.folds import make_folds, strata
@@ -245,7 +246,7 @@ def cross_validation(seed: int = 0) -> tuple[CrossValidation, Array, Array]:
 @pytest.mark.parametrize("model", ["ridge", "lgbm"])
 def test_every_post_is_predicted_out_of_fold(model: str, sampler: str) -> None:
     loop, trials, _ = cross_validation()
-    outcome = loop.run(Setup(model, Loss.parse("bce"), sampler, "beta", 0))
+    outcome = loop.run(Setup(model, Loss.parse("bce"), Choice.parse(sampler), "beta", 0))
     measured = scores(loop.y, outcome.prediction, outcome.mean, trials)
     assert np.isfinite(outcome.prediction).all()
     assert measured.d2 > 0.1
@@ -256,7 +257,7 @@ def test_every_post_is_predicted_out_of_fold(model: str, sampler: str) -> None:
 def test_no_target_of_a_fold_touches_its_own_predictions() -> None:
     """Changing a fold's targets may change every prediction but that fold's own raw ones."""
     loop, _, _ = cross_validation()
-    setup = Setup("ridge", Loss.parse("bce"), "smoter", "beta", 0)
+    setup = Setup("ridge", Loss.parse("bce"), Choice.parse("smoter"), "beta", 0)
     before = loop.run(setup)
     test = loop.folds.test(2)
     y = loop.y.copy()
@@ -269,7 +270,7 @@ def test_no_target_of_a_fold_touches_its_own_predictions() -> None:
 
 def test_weighted_loss_is_brought_back_to_the_level_of_the_truth() -> None:
     loop, _, _ = cross_validation()
-    outcome = loop.run(Setup("ridge", Loss.parse("wbce:10"), "none", "beta", 0))
+    outcome = loop.run(Setup("ridge", Loss.parse("wbce:10"), NOTHING, "beta", 0))
     assert outcome.raw.mean() / loop.y.mean() > 1.2
     assert outcome.prediction.mean() / loop.y.mean() == pytest.approx(1, abs=0.05)
 
@@ -279,7 +280,7 @@ def test_a_head_that_is_constant_is_called_collapsed() -> None:
     loop, _, _ = cross_validation()
     dead = Features("dead", (Block("a", "1", np.zeros((N, 8), np.float32)),))
     outcome = CrossValidation(dead, loop.y, loop.groups, loop.folds).run(
-        Setup("mlp", Loss.parse("bce"), "none", "beta", 0)
+        Setup("mlp", Loss.parse("bce"), NOTHING, "beta", 0)
     )
     assert verdict(loop.y, outcome.prediction, outcome.mean, alone(N)).name == "COLLAPSED"
 
@@ -287,7 +288,7 @@ def test_a_head_that_is_constant_is_called_collapsed() -> None:
 def test_the_mean_has_d2_zero_whatever_the_loss() -> None:
     loop, trials, _ = cross_validation()
     for loss in ("mse", "bce", "wbce:3"):
-        outcome = loop.run(Setup("mean", Loss.parse(loss), "none", "beta", 0))
+        outcome = loop.run(Setup("mean", Loss.parse(loss), NOTHING, "beta", 0))
         assert scores(loop.y, outcome.prediction, outcome.mean, trials).d2 == 0
 
 

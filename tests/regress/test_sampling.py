@@ -1,0 +1,212 @@
+"""Sampling happens inside the training part alone, calibration on original posts alone, and notes are told once."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import regress.crossval
+from data.config import InputError
+from oversample import SAMPLERS
+from oversample.weights import WEIGHTS, effective_sample_size
+from regress.calibration import BetaCalibration, fit_beta
+from regress.choices import NOTHING, Choice
+from regress.crossval import CrossValidation, Setup
+from regress.features import Block, Features
+from regress.folds import make_folds
+from regress.losses import Loss, sigmoid
+from regress.metrics import scores
+from regress.models import Training
+from regress.sampling import Part, columns, resample, row_weights, told_once
+from regress.scaling import Scaler
+
+Array = NDArray[np.float64]
+BCE = Loss.parse("bce")
+WEIGHTED = [f"{name}-weights" for name in WEIGHTS]
+
+
+def posts(n: int = 400, seed: int = 0) -> tuple[Features, Array]:
+    """Two encoders' features and rates as the demo's: 40 % zeros, a skewed rest, and some signal in both encoders."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 12)).astype(np.float32)
+    truth = sigmoid(X[:, :2].sum(axis=1).astype(np.float64) + X[:, 8] - 2.5)
+    trials = rng.integers(5, 60, n)
+    y = rng.binomial(trials, truth) / trials
+    X[: n // 10, 8:] = np.nan  # posts without a text
+    blocks = (Block("eyes", "1", X[:, :8], "image"), Block("words", "2", X[:, 8:], "text"))
+    return Features("all", blocks), y
+
+
+def loop_of(features: Features, y: Array, groups: NDArray[np.int64] | None = None, seed: int = 0) -> CrossValidation:
+    n = len(y)
+    contents = np.random.default_rng(seed).integers(-1, 2 * n, (n, 1))
+    folds = make_folds(y, groups, contents, n_folds=4, seed=seed)
+    return CrossValidation(features, y, np.arange(n) if groups is None else groups, folds)
+
+
+def distinct(y: Array) -> Array:
+    """The same rates, but for a trace that makes each of the positive ones another number: a name for its post."""
+    return np.where(y > 0, np.clip(y - np.linspace(1e-9, 1e-7, len(y)), 1e-12, 1), 0)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 1000), st.booleans(), st.sampled_from(sorted(SAMPLERS)), st.sampled_from(["mean", "lgbm"]))
+def test_no_held_out_post_is_ever_a_parent(seed: int, grouped: bool, name: str, model: str) -> None:
+    features, y = posts(n=160, seed=seed)
+    y = distinct(y)
+    groups = np.random.default_rng(seed).integers(0, 50, len(y)) if grouped else None
+    loop = loop_of(features, y, groups, seed)
+    parents: list[Array] = []
+
+    class Recorder(SAMPLERS[name]):  # type: ignore[misc, name-defined]
+        def fit_resample(self, X: Any, y: Any, **keywords: Any) -> Any:
+            result = super().fit_resample(X, y, **keywords)
+            parents.append(np.unique(np.asarray(y)[self.parents_]))
+            return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SAMPLERS, name, Recorder)
+        loop.run(Setup(model, BCE, Choice.parse(name), "beta", seed))
+    assert len(parents) == loop.folds.n_folds + 1  # each fold, and all posts
+    for k, found in enumerate(parents[:-1]):
+        train = loop.folds.train(k)
+        held = loop._hold_out(train, seed) if model == "lgbm" else np.zeros(len(train), bool)
+        positive = found[found > 0]
+        assert len(positive)
+        assert np.isin(positive, y[train[~held]]).all()
+        assert not np.isin(positive, y[loop.folds.test(k)]).any()
+        assert not np.isin(positive, y[train[held]]).any()
+
+
+@pytest.mark.parametrize("name", ["random", "smoter", "undersample"])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_parents_are_rows_of_the_part_and_those_held_out_stay_as_they_are(name: str, scaled: bool) -> None:
+    features, y = posts()
+    held = np.arange(len(y)) % 7 == 0
+    scaler = Scaler.fit(features.X[~held], features.slices)
+    new = resample(Choice.parse(name), Part(features, features.X, y, held), scaler, 0, scaled=scaled)
+    before = scaler.transform(features.X) if scaled else features.X
+    np.testing.assert_array_equal(new.X[new.held], before[held])
+    np.testing.assert_array_equal(new.y[new.held], y[held])
+    copies = new.parents[:, 0] == new.parents[:, 1]
+    np.testing.assert_array_equal(new.X[copies], before[new.parents[copies, 0]])
+    between = np.sort(y[new.parents], axis=1)
+    assert ((new.y >= between[:, 0]) & (new.y <= between[:, 1])).all()
+    assert not np.isin(new.parents[~new.held], np.flatnonzero(held)).any()
+    assert (len(new.y) < len(y)) == (name == "undersample")
+
+
+@pytest.mark.parametrize("name", ["smoter", "dense-weights"])
+def test_calibration_sees_original_posts_of_other_folds_only(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, y = posts()
+    loop = loop_of(features, distinct(y))
+    seen: list[Array] = []
+
+    def recorded(p: Array, y: Array) -> BetaCalibration:
+        seen.append(y)
+        return fit_beta(p, y)
+
+    monkeypatch.setattr(regress.crossval, "fit_beta", recorded)
+    loop.run(Setup("ridge", BCE, Choice.parse(name), "beta", 0))
+    expected = [loop.y[loop.folds.assignment != k] for k in range(loop.folds.n_folds)]
+    assert len(seen) == len(expected) + 1
+    for found, originals in zip(seen, [*expected, loop.y], strict=True):
+        np.testing.assert_array_equal(np.sort(found), np.sort(originals))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("model", ["ridge", "lgbm"])
+@pytest.mark.parametrize("name", [*sorted(SAMPLERS), *WEIGHTED])
+def test_calibration_brings_every_choice_back_to_the_level_of_the_truth(name: str, model: str) -> None:
+    features, y = posts()
+    loop = loop_of(features, y)
+    outcome = loop.run(Setup(model, BCE, Choice.parse(name), "beta", 0))
+    measured = scores(y, outcome.prediction, outcome.mean, np.ones(len(y)))
+    assert measured.bias == pytest.approx(1, abs=0.05)
+    assert measured.d2 > 0.05
+
+
+def test_neighbours_are_found_by_the_blocks_that_are_named() -> None:
+    features, y = posts()
+    scaler = Scaler.fit(features.X, features.slices)
+    found = columns(features, scaler)
+    assert {name: len(places) for name, places in found.items()} == {"eyes": 8, "words": 5}  # with its indicator
+    assert sorted(np.concatenate(list(found.values()))) == list(range(13))
+    part = Part(features, features.X, y, np.zeros(len(y), bool))
+
+    def parents(names: str) -> NDArray[np.int64]:
+        return resample(Choice.parse(f"smoter{names}"), part, scaler, 0, scaled=True).parents
+
+    np.testing.assert_array_equal(parents(":neighbors_by=image"), parents(":neighbors_by=eyes"))
+    np.testing.assert_array_equal(parents(":neighbors_by=image+text"), parents(""))
+    assert not np.array_equal(parents(":neighbors_by=image"), parents(":neighbors_by=text"))
+    with pytest.raises(InputError, match="unknown block 'imag': did you mean 'image'"):
+        parents(":neighbors_by=imag")
+
+
+def test_weights_are_those_of_the_training_part_and_multiply_the_losss(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, y = posts()
+    loop = loop_of(features, y)
+    loss, choice, seen = Loss.parse("wbce:3"), Choice.parse("dense-weights:ess=0.7"), list[Training]()
+    original = regress.crossval.model_class("ridge").fit
+
+    def recorded(self: Any, training: Training, *others: Any) -> None:
+        seen.append(training)
+        original(self, training, *others)
+
+    monkeypatch.setattr(regress.crossval.model_class("ridge"), "fit", recorded)
+    loop.run(Setup("ridge", loss, choice, "beta", 0))
+    for k, training in enumerate(seen[:-1]):
+        mine = y[loop.folds.train(k)]
+        weight = WEIGHTS["dense"](mine, ess=0.7)
+        assert effective_sample_size(weight) == pytest.approx(0.7 * len(mine), rel=1e-3)
+        np.testing.assert_allclose(training.weight, (w := loss.weights(mine) * weight) / w.mean())
+        np.testing.assert_array_equal(training.y, mine)
+
+
+def test_what_the_posts_cannot_give_is_one_line() -> None:
+    features, y = posts()
+    loop = loop_of(features, y)
+    with pytest.raises(InputError, match="--oversample dense-weights:ess=1e-05: ess=1e-05 cannot be reached"):
+        row_weights(Choice.parse("dense-weights:ess=0.00001"), y)
+    with pytest.raises(InputError, match="--oversample smoter:sampling_strategy=9:2: sampling_strategy names bump 9"):
+        loop.run(Setup("ridge", BCE, Choice.parse("smoter:sampling_strategy=9:2"), "beta", 0))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_samplers_notes_are_kept_and_are_no_warnings() -> None:
+    features, y = posts()
+    loop = loop_of(features, y)
+    outcome = loop.run(Setup("ridge", BCE, Choice.parse("smoter:k_neighbors=300"), "beta", 0))
+    (note,) = outcome.notes
+    assert "fewer than k_neighbors=300 + 1" in note
+    assert note.endswith("(in 4 of 4 folds; the numbers of one)")
+    assert loop.run(Setup("ridge", BCE, NOTHING, "beta", 0)).notes == []
+
+
+def test_other_warnings_than_notes_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, y = posts()
+
+    class Loud(SAMPLERS["random"]):  # type: ignore[misc, name-defined]
+        def fit_resample(self, X: Any, y: Any, **keywords: Any) -> Any:
+            warnings.warn("overflow", RuntimeWarning, stacklevel=2)
+            return super().fit_resample(X, y, **keywords)
+
+    monkeypatch.setitem(SAMPLERS, "random", Loud)
+    part = Part(features, features.X, y, np.zeros(len(y), bool))
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        resample(Choice.parse("random"), part, Scaler.fit(features.X, features.slices), 0, scaled=True)
+
+
+def test_notes_are_told_once_with_the_number_of_folds() -> None:
+    folds = [["a", "3 rare rows from y=0.1"], ["a"], ["4 rare rows from y=1e-05", "5 rare rows from y=0.2"]]
+    assert told_once(folds, ["a", "6 rare rows from y=0.3", "b"]) == [
+        "a (in 2 of 3 folds)",
+        "3 rare rows from y=0.1 (in 2 of 3 folds; the numbers of one)",
+        "b (in the fit on all posts)",
+    ]
+    assert told_once([[], []], []) == []
