@@ -44,21 +44,28 @@ def generator(random_state: Any) -> np.random.Generator:
 
 
 def target_like(data: Any) -> Any:
-    """A target as rows can be taken from it: a series as it is, anything else as an array (n,)."""
-    return data if _is_series(data) else np.ravel(data)
+    """A target as rows can be taken from it: a series, a frame or a list as it is, anything else as an array (n,)."""
+    return data if hasattr(data, "iloc") or isinstance(data, list) else np.ravel(data)
+
+
+def one_column(data: Any) -> Any:
+    """A target; a frame of one column as its series, which is what it means."""
+    return data.iloc[:, 0] if hasattr(data, "iloc") and np.ndim(data) > 1 and data.shape[1] == 1 else data
 
 
 def take(data: Any, rows: Rows) -> Any:
-    """Rows of a frame, a series or an array, as they are."""
-    return data.iloc[rows].reset_index(drop=True) if hasattr(data, "iloc") else np.asarray(data)[rows]
+    """Rows of a frame, a series, a list or an array, as they are."""
+    if hasattr(data, "iloc"):
+        return data.iloc[rows].reset_index(drop=True)
+    return [data[row] for row in rows] if isinstance(data, list) else np.asarray(data)[rows]
 
 
 def like(data: Any, values: Floats) -> Any:
-    """Values (m, d) as a frame, values (m,) as a series, where the input was one."""
-    if values.ndim > 1:
-        return type(data)(values, columns=data.columns) if hasattr(data, "iloc") else values
-    return type(data)(values, name=data.name) if _is_series(data) else values
-
-
-def _is_series(data: Any) -> bool:
-    return hasattr(data, "iloc") and hasattr(data, "to_frame")
+    """Values (m, d) as a frame, (m,) as a series or a frame of one column, either as a list: what the input was."""
+    if isinstance(data, list):
+        return values.tolist()
+    if not hasattr(data, "iloc"):
+        return values
+    if hasattr(data, "to_frame"):
+        return type(data)(values, name=data.name)
+    return type(data)(values.reshape(len(values), -1), columns=data.columns)

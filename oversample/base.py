@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from imblearn.base import SamplerMixin
+from imblearn.base import BaseSampler
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
-from oversample.arrays import check_bounds, floating, generator, like, take, target_like, weights
+from oversample.arrays import check_bounds, floating, generator, like, one_column, take, target_like, weights
 from oversample.blocks import find_blocks
 from oversample.draw import Draw, Floats, Rows, between
 from oversample.relevance import Relevance, fit_relevance
@@ -28,7 +27,7 @@ BLOCK = 512  # output rows made at a time: they stay in the processor's cache
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
+class RegressionSampler(BaseSampler):  # type: ignore[misc]
     """Base of the samplers. A subclass draws the parents of new rows (`_draw`) and may make them its own way (`_make`).
 
     Parameters
@@ -85,6 +84,12 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
     target_bounds: tuple[float, float] | None = None
     random_state: Any = None
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        tags.sampler_tags.sample_indices = True
+        return tags
+
     def fit(self, X: Any, y: Any) -> Self:
         """Check the data and plan the sizes of the bumps; sampling is `fit_resample`."""
         self.notes_: list[str] = []
@@ -92,7 +97,7 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_resample(self, X: Any, y: Any, *, sample_weight: Any = None) -> tuple[Any, Any]:
-        """X (n, d), y (n,) → X (m, d), y (m,); pandas in, pandas out, with a new index.
+        """X (n, d), y (n,) → X (m, d), y (m,); frames, series and lists stay what they are, with a new index.
 
         Copies keep any dtype; where rows are made, float32 and float64 stay and other or mixed numbers become floats.
         Weights follow as `sample_weight_`, other columns through `along`. Raises `ValueError` for NaN, infinities,
@@ -199,7 +204,7 @@ class RegressionSampler(SamplerMixin, BaseEstimator):  # type: ignore[misc]
         self._check()
         if issparse(X):
             raise ValueError(f"X is a sparse matrix of shape {X.shape}: expected a dense one, pass X.toarray()")
-        values, target = (floating(part) for part in check_X_y(X, y, y_numeric=True))
+        values, target = (floating(part) for part in check_X_y(X, one_column(y), y_numeric=True))
         self._accept(values, target, getattr(X, "columns", None))
         return values, target
 
