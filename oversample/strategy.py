@@ -17,7 +17,7 @@ from oversample.draw import Array, Rows
 Strategy = str | float | Mapping[int, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bump:
     """A maximal run of targets, in their order, on one side of the threshold."""
 
@@ -26,7 +26,7 @@ class Bump:
     high: float
     rare: bool
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{'rare' if self.rare else 'normal'} [{self.low:.4g}, {self.high:.4g}] × {len(self.rows)}"
 
 
