@@ -40,11 +40,10 @@ def find_blocks(X: Floats, names: Any, blocks: Any, neighbors_by: Any, *, renorm
     known = _resolve(blocks, X.shape[1], names)
     space = None
     if neighbors_by is not None:
-        chosen = [neighbors_by] if isinstance(neighbors_by, str) else list(neighbors_by)
-        if unknown := [name for name in chosen if name not in known]:
-            raise ValueError(
-                f"neighbors_by={neighbors_by!r}: expected names of blocks, {sorted(known)}, not {unknown[0]!r}"
-            )
+        several = isinstance(neighbors_by, Sequence) and not isinstance(neighbors_by, str)
+        chosen = list(neighbors_by) if several else [neighbors_by]
+        if not chosen or any(name not in known for name in chosen):
+            raise ValueError(f"neighbors_by={neighbors_by!r}: expected names of blocks, which are {list(known)}")
         space = np.concatenate([known[name] for name in chosen])
     unit = [
         columns for columns in (known or {"": np.arange(X.shape[1])}).values() if renormalize and _is_unit(X, columns)
@@ -64,23 +63,30 @@ def _resolve(blocks: Any, d: int, names: Any) -> dict[str, Rows]:
 
 def _columns(name: str, selection: Any, d: int, names: Any) -> Rows:
     """Column numbers of a slice, of numbers, or of a frame's column names."""
-    if isinstance(selection, slice):
-        found = np.arange(d)[selection]
-    elif isinstance(selection, Sequence) and all(isinstance(column, str) for column in selection):
-        places = {column: place for place, column in enumerate(names if names is not None else [])}
-        found = np.array([places.get(column, -1) for column in selection], dtype=np.int64)
-    else:
-        found = np.asarray(selection)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found) or found.min() < 0 or found.max() >= d:
+    found = np.arange(d)[selection] if isinstance(selection, slice) else _numbers(selection, names)
+    if not len(found) or found.min() < 0 or found.max() >= d:
         raise ValueError(f"blocks[{name!r}]={selection!r}: expected a slice or columns of X, which has {d}")
-    return found.astype(np.int64)
+    return found
+
+
+def _numbers(selection: Any, names: Any) -> Rows:
+    """The array that a selection is, names by their place; -1 for a column that is not there, empty for no columns."""
+    wanted = [selection] if isinstance(selection, str) else selection
+    if not isinstance(wanted, Sequence | np.ndarray) and not hasattr(wanted, "to_numpy"):
+        return np.empty(0, dtype=np.int64)
+    if not all(isinstance(column, str) for column in wanted):
+        whole = all(isinstance(column, int | np.integer) and not isinstance(column, bool) for column in wanted)
+        return np.array(wanted if whole else [], dtype=np.int64)
+    places = {column: place for place, column in enumerate(names if names is not None else [])}
+    return np.array([places.get(column, -1) for column in wanted], dtype=np.int64)
 
 
 def _is_unit(X: Floats, columns: Rows) -> bool:
     """Whether every row has norm 1 in these columns, or is absent (all zeros), and not all are absent."""
     present = 0
     for start in range(0, len(X), STEP):
-        norm = np.linalg.norm(X[start : start + STEP][:, columns], axis=1)
+        with np.errstate(over="ignore"):  # of the largest numbers: no unit vectors anyway
+            norm = np.linalg.norm(X[start : start + STEP][:, columns], axis=1)
         if not ((norm == 0) | (np.abs(norm - 1) <= TOLERANCE)).all():
             return False
         present += int((norm > 0).sum())

@@ -27,7 +27,7 @@ class RandomUndersampler(RegressionSampler):
     """Normal rows are left out at random, no row is new.
 
     "balance" keeps as many normal rows as there are rare ones, a number r so many that there are r rare rows for each,
-    "extreme" turns their ratio upside down, a mapping gives the share of a bump that stays.
+    "extreme" turns their ratio upside down, a mapping gives the share of a bump that stays. Each bump keeps a row.
     """
 
     _sampling_type: ClassVar[str] = "under-sampling"
@@ -42,7 +42,7 @@ class RandomUndersampler(RegressionSampler):
         if isinstance(strategy, Mapping):
             if any(factor > 1 for factor in strategy.values()):
                 raise ValueError(f"sampling_strategy={dict(strategy)!r}: expected shares of bumps that stay, up to 1")
-            return wanted(self.bumps_, strategy, undersample=True)
+            return np.maximum(wanted(self.bumps_, strategy, undersample=True), 1)
         n_rare, n_normal = sizes[rare].sum(), sizes[~rare].sum()
         if strategy == "balance":
             normal = n_rare
