@@ -67,7 +67,7 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
     relevance_ : float64 (n,)        rare_ : bool (n,)     of the input rows
     bumps_ : list of Bump            sampling_strategy_ : {bump: rows it is to have}
     notes_ : list of str             what was warned about
-    report_ : Report                 diagnostics, see `oversample.report`
+    report_ : Report                 how new rows compare with real ones, in figures and words; see `oversample.report`
     """
 
     _sampling_type: ClassVar[str] = "over-sampling"
@@ -125,9 +125,9 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
 
     @property
     def report_(self) -> Report:
-        """Diagnostics of the last `fit_resample`, computed on first access; `print` shows them in plain words."""
-        check_is_fitted(self, "sample_indices_")
-        return self._evidence.report(safe_share=getattr(self, "safe_share_", None), notes=self.notes_)
+        """Figures and warnings about the last `fit_resample`; those that take seconds are computed on first access."""
+        check_is_fitted(self, "_evidence")
+        return self._evidence.report(self.notes_, getattr(self, "safe_share_", None))
 
     def _fit_resample(self, X: Any, y: Any, *, sample_weight: Any = None) -> tuple[Any, Any]:
         values, target = self._validate(X, y)
@@ -153,7 +153,7 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
         draw = Draw.join([Draw.copies(np.sort(kept)), *draws])
         self.sample_indices_, self.parents_ = draw.first, np.stack([draw.first, draw.second], axis=1)
         self.lambda_, self.synthetic_ = draw.share, draw.made
-        self._evidence: Evidence = Evidence(X, draw, kept=len(kept), rare=self.rare_, blocks=self._blocks)
+        self._evidence = Evidence(X, draw, len(kept), self.rare_, self._blocks.named)
         return draw
 
     def _choose(self, X: Floats, y: Floats, rng: np.random.Generator) -> tuple[Rows, list[Draw]]:
@@ -179,7 +179,7 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
                 self._blocks.renormalize(made)
                 rows[part.made] = made
                 targets[part.made] = new if self.target_bounds is None else np.clip(new, *self.target_bounds)
-            self._evidence.watch(block, rows)
+            self._evidence.keep(block, rows)
             yield block, rows, targets
 
     @abstractmethod

@@ -98,10 +98,12 @@ class _Network:
     def __init__(self, X: Floats, y: Floats, settings: VAESampler) -> None:
         from torch import nn
 
-        self.center, scale = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        # powers of two round nothing, and keep squares of the largest and the smallest numbers numbers
+        self.powers = tuple(-int(np.frexp(np.abs(values).max())[1]) for values in (X, y))
+        rows = np.ldexp(X.astype(np.float64), self.powers[0])
+        self.center, scale = rows.mean(axis=0), rows.std(axis=0)
         self.scale = np.where(scale > 1e-7 * np.abs(self.center), scale, 0.0)
-        self.power = -int(np.frexp(np.abs(y).max())[1])  # rounds nothing, and keeps squares of huge targets numbers
-        targets = np.ldexp(y.astype(np.float64), self.power)
+        targets = np.ldexp(y.astype(np.float64), self.powers[1])
         self.level, self.width = float(targets.mean()), float(targets.std()) or 1.0
         d, h, k = X.shape[1], settings.hidden, settings.latent
         self.encoder = nn.Sequential(nn.Linear(d + 1, h), nn.GELU(), nn.Linear(h, 2 * k))
@@ -139,7 +141,7 @@ class _Network:
             mean, log_variance = self._encode(self._rows(X), y)
             code = mean + torch.exp(log_variance / 2) * torch.from_numpy(noise).float()
             step = self._decode(code, self._targets(after)) - self._decode(mean, y)
-            return np.asarray(step.double().numpy() * self.scale)
+            return np.asarray(np.ldexp(step.double().numpy() * self.scale, -self.powers[0]))
 
     def _encode(self, x: "torch.Tensor", y: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
         import torch
@@ -156,12 +158,13 @@ class _Network:
     def _rows(self, X: Floats) -> "torch.Tensor":
         import torch
 
-        return torch.from_numpy(((X - self.center) / np.where(self.scale > 0, self.scale, np.inf)).astype(np.float32))
+        rows = np.ldexp(X.astype(np.float64), self.powers[0]) - self.center
+        return torch.from_numpy((rows / np.where(self.scale > 0, self.scale, np.inf)).astype(np.float32))
 
     def _targets(self, y: Floats) -> "torch.Tensor":
         import torch
 
-        targets = np.ldexp(y.astype(np.float64), self.power)
+        targets = np.ldexp(y.astype(np.float64), self.powers[1])
         return torch.from_numpy(((targets - self.level) / self.width).astype(np.float32))[:, None]
 
 

@@ -108,8 +108,10 @@ def _position(own: Array, share: Array) -> tuple[Array, Array]:
 
 def _normed(vectors: Array) -> tuple[Array, Array]:
     """Vectors (b, d) of length 1, and what it was, (b, 1); a zero vector stays."""
-    length = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
-    return vectors / np.where(length > 0, length, 1), length
+    power = -np.frexp(np.abs(vectors).max(axis=1, keepdims=True))[1]  # rounds nothing, and keeps squares numbers
+    scaled = np.ldexp(vectors, power)
+    length = np.sqrt((scaled**2).sum(axis=1, keepdims=True))
+    return scaled / np.where(length > 0, length, 1), np.ldexp(length, -power)
 
 
 def _number(value: Any) -> bool:
