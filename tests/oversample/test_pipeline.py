@@ -1,17 +1,20 @@
 """Every sampler inside scikit-learn and imbalanced-learn: clone, pickle, pipelines, searches, routing, threads."""
 
 import pickle
+import warnings
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from imblearn.pipeline import make_pipeline
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
 from oversample import SAMPLERS, RandomUndersampler
@@ -129,3 +132,33 @@ def test_held_out_rows_are_never_parents(Sampler: Any) -> None:
     cross_val_predict(make_pipeline(Sampler(random_state=0, threshold=0.3), Checks()), X, y, cv=splits)
     assert [fold not in values for fold, values in enumerate(seen)] == [True, True, True]
     assert all(min(values) >= 0 and max(values) <= 2 for values in seen)
+
+
+@every
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(30, 120), folds=st.integers(2, 6), zeros=st.floats(0.2, 0.9))
+def test_whatever_the_folds_no_held_out_row_is_ever_a_parent(
+    Sampler: Any, seed: int, n: int, folds: int, zeros: float
+) -> None:
+    """A column carries each row's number; a spy compares who is sampled from with who is held out."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([np.arange(n), rng.normal(size=(n, 2))])
+    y = np.where(rng.random(n) < zeros, 0.0, rng.gamma(0.7, size=n))
+    seen: list[tuple[set[int], set[int]]] = []
+
+    class Spy(Sampler):  # type: ignore[misc]
+        def fit_resample(self, X: np.ndarray, y: np.ndarray, **weights: Any) -> Any:
+            result = super().fit_resample(X, y, **weights)
+            parents = np.concatenate([self.parents_.ravel(), self.sample_indices_])
+            seen.append((set(X[:, 0].astype(int)), set(X[parents, 0].astype(int))))
+            return result
+
+    splits = list(KFold(folds, shuffle=True, random_state=seed % 2**31).split(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        cross_val_predict(make_pipeline(Spy(random_state=seed, threshold=0.3), Ridge()), X, y, cv=splits)
+    assert len(seen) == folds
+    for (train, held_out), (rows, parents) in zip(splits, seen, strict=True):
+        assert rows == set(train)
+        assert parents <= rows
+        assert not parents & set(held_out)
