@@ -117,28 +117,6 @@ def test_lists_in_lists_out(Sampler: Any) -> None:
 
 
 @every
-@pytest.mark.parametrize(
-    ("y", "what"),
-    [
-        (np.zeros(40), "no row is rare"),
-        (np.repeat([0.0, 1.0], 20), "no row is rare"),
-        (np.linspace(0, 1, 40), "no row is rare"),
-        (np.full(1, 3.0), "no row is rare"),
-    ],
-    ids=["constant", "two values", "uniform", "one row"],
-)
-def test_nothing_rare_warns_and_changes_nothing(Sampler: Any, y: np.ndarray, what: str) -> None:
-    X = np.random.default_rng(0).normal(size=(len(y), 2))
-    sampler = Sampler(random_state=0)
-    with pytest.warns(UserWarning, match=what) as caught:
-        X_new, y_new = sampler.fit_resample(X, y)
-    assert caught[0].filename == __file__
-    assert X_new.tobytes() == X.tobytes()
-    assert y_new.tobytes() == y.tobytes()
-    assert not sampler.synthetic_.any()
-
-
-@every
 def test_everything_rare_warns(Sampler: Any) -> None:
     X, y = data()
     with pytest.warns(UserWarning, match="every row is rare"):

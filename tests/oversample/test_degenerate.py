@@ -1,5 +1,6 @@
 """Targets that break other packages: each has a result, or one clear line."""
 
+import json
 import warnings
 from typing import Any
 
@@ -28,10 +29,13 @@ SAMPLED = {  # target → the rows that are rare
     "negative": (-1 - RNG.gamma(0.7, size=200), None),
     "tiny": (np.where(RNG.random(300) < 0.7, 0.0, BETA[:300] * 1e-300), None),
     "huge": (BETA * 1e300, None),
+    "fewer rare rows than neighbours": (np.concatenate([np.zeros(60), [0.2, 0.5, 0.9]]), 3),
+    "one gap": (np.concatenate([np.linspace(0, 1, 80), np.linspace(30, 31, 4)]), None),
     "rare ratings": (np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], [2, 2, 30, 60, 40]), 4),
 }
 OVER = {name: sampler for name, sampler in SAMPLERS.items() if sampler is not RandomUndersampler}
 AROUND = (GaussianNoise, SMOGN)  # their new rows leave the parents, not the bounds
+all_of_them = pytest.mark.parametrize("Sampler", SAMPLERS.values(), ids=SAMPLERS)
 every = pytest.mark.parametrize("Sampler", OVER.values(), ids=OVER)
 
 
@@ -39,13 +43,16 @@ def features(y: np.ndarray) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(len(y), 3)).astype(np.float32)
 
 
-@every
+@all_of_them
 @pytest.mark.parametrize("y", IDLE.values(), ids=IDLE)
 def test_nothing_rare_comes_back_as_it_is_with_a_warning(Sampler: Any, y: np.ndarray) -> None:
     X = features(y)
-    with pytest.warns(UserWarning, match="no row is rare at threshold 0.5: nothing was sampled"):
-        X_new, y_new = Sampler(random_state=0).fit_resample(X, y)
+    sampler = Sampler(random_state=0)
+    with pytest.warns(UserWarning, match="no row is rare at threshold 0.5: nothing was sampled") as caught:
+        X_new, y_new = sampler.fit_resample(X, y)
+    assert caught[0].filename == __file__
     assert (X_new.tobytes(), y_new.tobytes()) == (X.tobytes(), y.tobytes())
+    assert not sampler.synthetic_.any()
 
 
 @every
@@ -69,7 +76,7 @@ def test_rare_rows_become_more(Sampler: Any, y: np.ndarray, rare: int | None) ->
     assert ((y_new >= low) & (y_new <= high)).all()
 
 
-@every
+@all_of_them
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -86,6 +93,32 @@ def test_what_cannot_be_a_target_is_refused(Sampler: Any, y: np.ndarray, message
     X = np.zeros((0 if len(y) == 0 else 3, 2))
     with pytest.raises(ValueError, match=message):
         Sampler().fit_resample(X, y)
+
+
+@all_of_them
+@pytest.mark.parametrize("y", [*IDLE.values(), *(y for y, _ in SAMPLED.values())], ids=[*IDLE, *SAMPLED])
+def test_each_has_a_report_of_finite_figures(Sampler: Any, y: np.ndarray) -> None:
+    sampler = Sampler(random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        _, y_new = sampler.fit_resample(features(y), y)
+    figures = json.loads(sampler.report_.to_json(), parse_constant=pytest.fail)
+    assert figures["rows_out"] == len(y_new)
+    assert str(sampler.report_).startswith("rows ")
+
+
+@pytest.mark.parametrize(("y", "rare"), SAMPLED.values(), ids=SAMPLED)
+def test_undersampling_leaves_normal_rows_out_or_says_that_there_are_too_few(y: np.ndarray, rare: int | None) -> None:
+    sampler = RandomUndersampler(random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        X_new, y_new = sampler.fit_resample(features(y), y)
+    rare_rows = int(sampler.rare_.sum())
+    assert rare in (None, rare_rows)
+    assert len(y_new) == min(2 * rare_rows, len(y)) if len(sampler.bumps_) == 2 else rare_rows < len(y_new) <= len(y)
+    assert bool(caught) == (len(y_new) == len(y))
+    assert sampler.rare_[sampler.sample_indices_].sum() == rare_rows
+    assert X_new.tobytes() == features(y)[sampler.sample_indices_].tobytes()
 
 
 @every
