@@ -154,7 +154,7 @@ def test_bumps_of_one_row_and_of_two_find_partners_outside(rare: int) -> None:
 
 def test_a_data_set_of_one_row_can_only_be_repeated() -> None:
     _, y_new = CMixup(relevance=np.ones_like, sampling_strategy={0: 3.0}).fit_resample([[1.0]], [2.0])
-    assert y_new.tolist() == [2.0, 2.0, 2.0]
+    assert y_new == [2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize(
