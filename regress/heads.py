@@ -40,7 +40,7 @@ class MLP:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.squared_ = loss.squared
-        start = float(training.y[~training.held].mean())
+        start = float(np.average(training.y[~training.held], weights=training.weight[~training.held]))
         rate = float(clip(np.array([start]))[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

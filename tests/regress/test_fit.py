@@ -171,7 +171,7 @@ def test_two_settings_are_two_runs_and_one_setting_is_one(folder: Path, tmp_path
 
 def test_notes_of_a_sampler_are_told_once_and_kept(folder: Path, tmp_path: Path) -> None:
     place = ["--cache", str(folder / "cache.h5"), "--out", str(tmp_path / "runs")]
-    arguments = ["posts.csv", "--target", "open_photo", "--features", "statistics", "--model", "ridge,lgbm", *place]
+    arguments = ["posts.csv", "--target", "like", "--features", "statistics", "--model", "ridge,lgbm", *place]
     done = command(folder, "regress.fit", *arguments, "--oversample", "smoter:k_neighbors=60")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

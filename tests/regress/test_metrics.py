@@ -147,6 +147,7 @@ def test_scores_are_json() -> None:
         "log_loss_floor",
         "mse",
         "mae",
+        "sera",
         "spearman",
         "bias",
         "outside",

@@ -148,24 +148,46 @@ def test_neighbours_are_found_by_the_blocks_that_are_named() -> None:
         parents(":neighbors_by=imag")
 
 
-def test_weights_are_those_of_the_training_part_and_multiply_the_losss(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("model", ["ridge", "lgbm"])
+def test_weights_are_those_of_the_rows_trained_on_and_multiply_the_losss(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     features, y = posts()
     loop = loop_of(features, y)
-    loss, choice, seen = Loss.parse("wbce:3"), Choice.parse("dense-weights:ess=0.7"), list[Training]()
-    original = regress.crossval.model_class("ridge").fit
+    loss, kind, seen = Loss.parse("wbce:3"), regress.crossval.model_class(model), list[Training]()
+    original = kind.fit
 
     def recorded(self: Any, training: Training, *others: Any) -> None:
         seen.append(training)
         original(self, training, *others)
 
-    monkeypatch.setattr(regress.crossval.model_class("ridge"), "fit", recorded)
-    loop.run(Setup("ridge", loss, choice, "beta", 0))
+    monkeypatch.setattr(kind, "fit", recorded)
+    loop.run(Setup(model, loss, Choice.parse("dense-weights:ess=0.7"), "beta", 0))
     for k, training in enumerate(seen[:-1]):
-        mine = y[loop.folds.train(k)]
+        train, rest = loop.folds.train(k), ~training.held
+        mine = y[train][rest]
         weight = WEIGHTS["dense"](mine, ess=0.7)
         assert effective_sample_size(weight) == pytest.approx(0.7 * len(mine), rel=1e-3)
-        np.testing.assert_allclose(training.weight, (w := loss.weights(mine) * weight) / w.mean())
-        np.testing.assert_array_equal(training.y, mine)
+        np.testing.assert_allclose(training.weight[rest], (w := loss.weights(mine) * weight) / w.mean())
+        assert (training.weight[training.held] == 1).all()  # a watch over original posts, all alike
+        assert training.held.any() == (model == "lgbm")
+        np.testing.assert_array_equal(training.y, y[train])
+
+
+def test_exponential_weights_are_the_weighted_loss() -> None:
+    loop = loop_of(*posts())
+    by_loss = loop.run(Setup("ridge", Loss.parse("wbce:3"), NOTHING, "beta", 0))
+    by_weights = loop.run(Setup("ridge", BCE, Choice.parse("exp-weights:alpha=3"), "beta", 0))
+    np.testing.assert_allclose(by_weights.raw, by_loss.raw, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_weights_do_not_stop_a_head_before_it_has_learnt(name: str) -> None:
+    """A head that starts at the plain level takes the weighted one for a loss, and stops at its first epoch."""
+    features, y = posts(800)
+    loop = loop_of(features, y)
+    outcome = loop.run(Setup("mlp", BCE, Choice.parse(name), "beta", 0))
+    assert scores(y, outcome.prediction, outcome.mean, np.ones(len(y))).d2 > 0.1
 
 
 def test_what_the_posts_cannot_give_is_one_line() -> None:
