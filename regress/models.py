@@ -16,6 +16,9 @@ MODELS = {
     "mean": "regress.mean:Mean",
     "ridge": "regress.ridge:Ridge",
     "lgbm": "regress.lgbm:LightGBM",
+    "hgb": "regress.hgb:HistGradientBoosting",
+    "knn": "regress.knn:Neighbors",
+    "rff": "regress.rff:RandomFourier",
     "mlp": "regress.heads:MLP",
 }
 
