@@ -19,7 +19,9 @@ MODELS = {
     "hgb": "regress.hgb:HistGradientBoosting",
     "knn": "regress.knn:Neighbors",
     "rff": "regress.rff:RandomFourier",
+    "linear": "regress.heads:Linear",
     "mlp": "regress.heads:MLP",
+    "gated": "regress.heads:Gated",
 }
 
 
