@@ -16,6 +16,7 @@ MODELS = {
     "mean": "regress.mean:Mean",
     "ridge": "regress.ridge:Ridge",
     "lgbm": "regress.lgbm:LightGBM",
+    "hurdle": "regress.hurdle:Hurdle",
     "hgb": "regress.hgb:HistGradientBoosting",
     "knn": "regress.knn:Neighbors",
     "rff": "regress.rff:RandomFourier",
