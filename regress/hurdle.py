@@ -60,4 +60,5 @@ def _only(training: Training, mask: NDArray[np.bool_]) -> Training:
         weight=training.weight[mask],
         rows=None if training.rows is None else training.rows[mask],
         held=training.held[mask],
+        groups=None if training.groups is None else training.groups[mask],
     )

@@ -33,14 +33,14 @@ class RandomFourier:
         return None
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
-        """Draw the features, choose λ by inner cross-validation, fit on all training rows."""
+        """Draw the features, choose λ by leave-one-group-out, fit on all training rows."""
         rng = np.random.default_rng(seed)
         self.projection_, Z = Projection.fit(training)
         features = min(FEATURES, len(Z))
         self.frequencies_ = rng.normal(size=(Z.shape[1], features)) / _length(Z, rng)
         self.phases_ = rng.uniform(0, 2 * np.pi, features)
         F = self._features(Z)
-        self.theta_ = solve(F, training.y, training.weight, loss, choose_penalty(F, training, loss, seed))
+        self.theta_ = solve(F, training.y, training.weight, loss, choose_penalty(F, training, loss))
         self.loss_ = Loss("mse", squared=True) if loss.squared else Loss("bce")
 
     def predict(self, X: NDArray[np.float32]) -> Array:
