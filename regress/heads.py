@@ -6,6 +6,7 @@ Each is a network from standardised features to one raw score; how they are trai
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -31,12 +32,16 @@ class Head(ABC):
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
-    rate: ClassVar[float] = 2e-4
     epochs: ClassVar[int] = 60
 
     @classmethod
     def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - the protocol's signature
         return None
+
+    @staticmethod
+    def rate(inputs: int) -> float:  # noqa: ARG004 - see Linear
+        """AdamW's learning rate."""
+        return 2e-4
 
     @staticmethod
     @abstractmethod
@@ -48,17 +53,23 @@ class Head(ABC):
 
         self.squared_ = loss.squared
         self.shape_ = np.array([(0, training.X.shape[1]), *((b.start, b.stop) for b in training.blocks)])
-        start = float(training.y[~training.held].mean())
-        rate = float(clip(np.array([start]))[0])
+        level, spread = _start(training, loss)
+        if loss.squared:  # a step of AdamW is as large whatever the target's units: give it a target of unit variance
+            training = replace(training, y=(training.y - level) / spread)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net_ = self._build()
+            weight, bias = (self.net_.get_parameter(f"score.{name}") for name in ("weight", "bias"))
             with torch.no_grad():  # begin at the mean, so that the first steps are not spent on the level
-                level = start if loss.squared else float(np.log(rate / (1 - rate)))
-                torch.nn.init.constant_(self.net_.get_parameter("score.bias"), level)
-                torch.nn.init.zeros_(self.net_.get_parameter("score.weight"))
-            self.history_ = train(self.net_, training, loss, self.rate, self.epochs)
+                bias.fill_(0.0 if loss.squared else level)
+                weight.zero_()
+            self.history_ = train(self.net_, training, loss, self.rate(training.X.shape[1]), self.epochs)
         self.net_.to("cpu").eval()
+        if loss.squared:
+            with torch.no_grad():
+                weight.mul_(spread)
+                bias.mul_(spread).add_(level)
+            self.history_ = [value * spread**2 for value in self.history_]
 
     def _build(self) -> "torch.nn.Module":
         (_, inputs), *blocks = self.shape_.tolist()
@@ -88,11 +99,21 @@ class Head(ABC):
         return model
 
 
+def _start(training: Training, loss: Loss) -> tuple[float, float]:
+    """Mean and deviation of the targets trained on; the mean as a logit for cross-entropy."""
+    y = training.y[~training.held]
+    rate = float(clip(y.mean(keepdims=True))[0])
+    return (float(y.mean()) if loss.squared else float(np.log(rate / (1 - rate)))), float(y.std()) or 1.0
+
+
 class Linear(Head):
     """X → 1: what `ridge` fits in closed form, by gradient descent with early stopping instead of a penalty."""
 
-    rate: ClassVar[float] = 2e-3  # a convex problem: larger steps, and more of them where a table is small
     epochs: ClassVar[int] = 400
+
+    @staticmethod
+    def rate(inputs: int) -> float:
+        return float(4e-3 / np.sqrt(inputs))  # a step of AdamW moves every coefficient: the score by up to their number
 
     @staticmethod
     def network(inputs: int, blocks: Sequence[slice]) -> "torch.nn.Module":  # noqa: ARG004 - one network for all blocks
@@ -119,7 +140,9 @@ class Gated(Head):
     post, and a block that is absent (zeros and an indicator) can be gated out.
     """
 
-    rate: ClassVar[float] = 1e-3  # at the others' 2e-4 the gates have hardly opened after 60 epochs
+    @staticmethod
+    def rate(inputs: int) -> float:  # noqa: ARG004
+        return 1e-3  # at the others' 2e-4 the gates have hardly opened after 60 epochs
 
     @staticmethod
     def network(inputs: int, blocks: Sequence[slice]) -> "torch.nn.Module":
