@@ -105,12 +105,12 @@ class CrossValidation:
         scaler = Scaler.fit(part.X[~held], slices) if scaled or choice.samples else None
         if choice.samples and scaler is not None:
             new = resample(choice, part, scaler, setup.seed, scaled=scaled)
-            weight = _weights(setup, new.y, new.held)
-            training = Training(X=new.X, y=new.y, weight=weight, rows=None, blocks=slices, held=new.held)
+            weight, groups = _weights(setup, new.y, new.held), self.groups[rows[new.parents[:, 0]]]
+            training = Training(new.X, new.y, weight, None, slices, new.held, groups)
             return training, scaler if scaled else None, new.notes
         X = part.X if scaler is None else scaler.transform(part.X)
         weight = _weights(setup, part.y, held)
-        return Training(X=X, y=part.y, weight=weight, rows=rows, blocks=slices, held=held), scaler, []
+        return Training(X, part.y, weight, rows, slices, held, self.groups[rows]), scaler, []
 
     def _hold_out(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
         """bool (m,): the rows early stopping watches; whole groups, drawn until the share is reached."""

@@ -69,15 +69,23 @@ class LightGBM:
         return np.asarray(self.booster_.predict(X), dtype=np.float64)
 
     def save(self, folder: Path) -> None:
-        self.booster_.save_model(folder / FILE)
+        self.write(folder / FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        return cls.read(folder / FILE)
+
+    def write(self, path: Path) -> None:
+        """The trees, as LightGBM's text."""
+        self.booster_.save_model(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
         """Read a model whose SHA-256 was verified: LightGBM aborts the process on a truncated file."""
         import lightgbm
 
         model = cls()
-        model.booster_ = lightgbm.Booster(model_file=folder / FILE)
+        model.booster_ = lightgbm.Booster(model_file=path)
         return model
 
 

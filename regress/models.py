@@ -16,7 +16,13 @@ MODELS = {
     "mean": "regress.mean:Mean",
     "ridge": "regress.ridge:Ridge",
     "lgbm": "regress.lgbm:LightGBM",
+    "hurdle": "regress.hurdle:Hurdle",
+    "hgb": "regress.hgb:HistGradientBoosting",
+    "knn": "regress.knn:Neighbors",
+    "rff": "regress.rff:RandomFourier",
+    "linear": "regress.heads:Linear",
     "mlp": "regress.heads:MLP",
+    "gated": "regress.heads:Gated",
 }
 
 
@@ -30,6 +36,7 @@ class Training:
     rows: NDArray[np.int64] | None  # which rows of the whole feature matrix these are; None if a sampler made some
     blocks: tuple[slice, ...]  # the columns of each encoder
     held: NDArray[np.bool_]  # (m,) rows that early stopping watches; all False for models that do not stop early
+    groups: NDArray[np.int64] | None = None  # (m,) rows of one group share something and are left out together
 
 
 class Model(Protocol):

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from scipy.special import expit
 
-from regress.heads import EPOCHS, HIDDEN, MLP, PATIENCE
+from regress.heads import HIDDEN, MLP, Gated, Linear
 from regress.losses import Loss
 from regress.metrics import d2
 from regress.models import Training
+from regress.ridge import Ridge
+from regress.training import PATIENCE
 
 Matrix = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -50,7 +53,7 @@ def test_the_best_epoch_is_kept(name: str) -> None:
 def test_it_stops_when_patience_is_spent() -> None:
     rng = np.random.default_rng(0)
     history = fit(training(rng.normal(size=(200, 60)).astype(np.float32), rng.beta(1, 9, 200))).history_
-    assert len(history) == int(np.argmin(history)) + 1 + PATIENCE < EPOCHS
+    assert len(history) == int(np.argmin(history)) + 1 + PATIENCE < MLP.epochs
 
 
 def test_held_out_rows_teach_nothing() -> None:
@@ -110,5 +113,34 @@ def test_columns_in_any_memory_order() -> None:
 def test_the_file_holds_plain_float32_arrays(tmp_path: Path) -> None:
     fit(training(*posts(200))).save(tmp_path)
     arrays = load_file(tmp_path / "model.safetensors")
-    assert arrays["0.weight"].shape == (HIDDEN, 12)
-    assert arrays["0.weight"].dtype == np.float32
+    assert arrays["hidden.weight"].shape == (HIDDEN, 12)
+    assert arrays["hidden.weight"].dtype == np.float32
+
+
+def switched(n: int, seed: int) -> tuple[Matrix, Array]:
+    """Two blocks of five columns and a sign: where it is positive the first block tells the rate, else the second."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 11)).astype(np.float32)
+    X[:, 10] = np.sign(X[:, 10])
+    return X, expit(-1 + 2 * np.where(X[:, 10] > 0, X[:, 0], X[:, 5])).astype(np.float64)
+
+
+def test_the_gate_learns_which_block_counts_in_which_post() -> None:
+    (X, y), (new, truth) = switched(3000, 0), switched(600, 1)
+    data = Training(X, y, BCE.weights(y), None, (slice(0, 5), slice(5, 10)), np.arange(len(y)) % 6 == 0)
+    gated, linear = Gated(), Linear()
+    for model in (gated, linear):
+        model.fit(data, BCE, 0, None)
+    mean = np.full(len(truth), y.mean())
+    assert d2(truth, gated.predict(new), mean) > 0.9
+    assert d2(truth, linear.predict(new), mean) < 0.7
+    first = gated.net_.gate(torch.from_numpy(new)).softmax(dim=1)[:, 0].detach().numpy()
+    assert first[new[:, 10] > 0].mean() > first[new[:, 10] < 0].mean() + 0.3
+
+
+def test_the_linear_head_finds_what_the_closed_form_finds() -> None:
+    X, y = posts(1500)
+    linear, ridge = Linear(), Ridge()
+    for model in (linear, ridge):
+        model.fit(training(X, y), BCE, 0, None)
+    assert np.corrcoef(linear.predict(X), ridge.predict(X))[0, 1] > 0.99

@@ -60,7 +60,7 @@ def test_gradient_is_the_slope_of_the_value(name: str) -> None:
 def test_torch_heads_and_numpy_agree_on_value_and_gradient(name: str) -> None:
     import torch
 
-    from regress.heads import row_loss
+    from regress.training import row_loss
 
     loss, (score, y) = Loss.parse(name), rows()
     tensor = torch.from_numpy(score).requires_grad_()

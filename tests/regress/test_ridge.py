@@ -10,10 +10,11 @@ from safetensors import safe_open
 from scipy.special import expit
 from sklearn.linear_model import Ridge as ScikitRidge
 
+from regress.linear import COMPONENTS
 from regress.losses import Loss
 from regress.metrics import d2
 from regress.models import Training
-from regress.ridge import COMPONENTS, Ridge
+from regress.ridge import Ridge
 
 Array = NDArray[np.float64]
 
