@@ -29,7 +29,12 @@ OVERSAMPLE = (
 class Fit(PostsOptions):
     """Train models on cached embeddings and keep their out-of-fold predictions as runs."""
 
-    model: tuple[str, ...] = option("mean, ridge, lgbm, mlp; several: a,b", ("lgbm",), metavar="NAME", commas=True)
+    model: tuple[str, ...] = option(
+        "mean, ridge, rff, knn, lgbm, hurdle, hgb, linear, mlp, gated; several: a,b",
+        ("lgbm",),
+        metavar="NAME",
+        commas=True,
+    )
     features: tuple[str, ...] = option(
         "encoders whose vectors are put side by side, A+B; also image, text, statistics, all (the default: all)",
         (),

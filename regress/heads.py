@@ -102,9 +102,9 @@ class Head(ABC):
 def _start(training: Training, loss: Loss) -> tuple[float, float]:
     """Weighted mean and deviation of the targets trained on; the mean as a logit for cross-entropy."""
     y, weight = training.y[~training.held], training.weight[~training.held]
-    mean = np.average(y, weights=weight)
-    rate = float(clip(mean))
-    return (float(mean) if loss.squared else float(np.log(rate / (1 - rate)))), float(y.std()) or 1.0
+    mean = float(np.average(y, weights=weight))
+    rate = float(clip(np.array([mean]))[0])
+    return (mean if loss.squared else float(np.log(rate / (1 - rate)))), float(y.std()) or 1.0
 
 
 class Linear(Head):

@@ -200,3 +200,13 @@ def test_a_damaged_run_is_refused(folder: Path, tmp_path: Path) -> None:
     done = command(tmp_path, "regress.compare", str(model.parent))
     assert done.returncode == 2
     assert "'model.txt' is not the file that was written" in done.stderr
+
+
+def test_help_names_every_model_and_sampler() -> None:
+    from oversample import SAMPLERS
+    from oversample.weights import WEIGHTS
+    from regress.models import MODELS
+
+    text = " ".join(command(Path(), "regress.fit", "--help").stdout.split())
+    for name in [*MODELS, *SAMPLERS, *WEIGHTS]:
+        assert name in text

@@ -232,3 +232,26 @@ def test_notes_are_told_once_with_the_number_of_folds() -> None:
         "b (in the fit on all posts)",
     ]
     assert told_once([[], []], []) == []
+
+
+@pytest.mark.parametrize("text", ["none", "smoter"])
+def test_rows_know_their_group_and_new_ones_their_parents(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leaves out one post to choose a penalty has to leave out the rows that were made of it as well."""
+    features, y = posts()
+    y = distinct(y)
+    groups = np.arange(len(y)) // 3
+    loop, kind, seen = loop_of(features, y, groups), regress.crossval.model_class("ridge"), list[Training]()
+    original = kind.fit
+
+    def recorded(self: Any, training: Training, *others: Any) -> None:
+        seen.append(training)
+        original(self, training, *others)
+
+    monkeypatch.setattr(kind, "fit", recorded)
+    loop.run(Setup("ridge", BCE, Choice.parse(text), "beta", 0))
+    for k, training in enumerate(seen[:-1]):
+        train = loop.folds.train(k)
+        assert training.groups is not None
+        np.testing.assert_array_equal(training.groups[: len(train)], groups[train])
+        assert (len(training.y) > len(train)) == (text == "smoter")
+        assert np.isin(training.groups, groups[train]).all()
