@@ -109,7 +109,7 @@ def test_every_sampler_and_weighting_is_known_and_named_in_the_help() -> None:
 def test_every_setting_of_a_sampler_can_be_given_or_is_refused_with_a_reason(name: str) -> None:
     for setting in fields(SAMPLERS[name]):
         default = "auto" if setting.name == "relevance" else setting.default
-        shown = {True: "true", False: "false", None: "none"}.get(default, default)  # type: ignore[call-overload]
+        shown = str(default).lower() if isinstance(default, bool) or default is None else default
         if setting.name in LIBRARY_ONLY:
             with pytest.raises(InputError, match="cannot be set here"):
                 Choice.parse(f"{name}:{setting.name}={shown}")
