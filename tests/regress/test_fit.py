@@ -176,7 +176,8 @@ def test_notes_of_a_sampler_are_told_once_and_kept(folder: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     notes = [line for line in done.stdout.splitlines() if "smoter:k_neighbors=60: " in line]
-    assert notes == ["note: smoter:k_neighbors=60: no row is rare at threshold 0.5: nothing was sampled (in 5 of 5 folds)"]
+    why = "no row is rare at threshold 0.5: nothing was sampled (in 5 of 5 folds)"
+    assert notes == [f"note: smoter:k_neighbors=60: {why}"]
     for path in (tmp_path / "runs").iterdir():
         (kept,) = load_run(path).manifest["notes"]
         assert "no row is rare" in kept
