@@ -12,6 +12,7 @@ apart. `oversampling_rivals.py` has the other packages, `oversampling_hdf5.py` a
 import sys
 import time
 import tracemalloc
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from imblearn.over_sampling import SMOTE
 from threadpoolctl import threadpool_limits
 
-from oversample import SMOTER, RandomOversampler
+from oversample import SAMPLERS, SMOTER, RandomOversampler
 from oversample.neighbors import nearest
 
 ROUNDS = 5
@@ -84,6 +85,13 @@ def main(n: int = 25_000, d: int = 768) -> None:
     print(f"{'':36}{'CPU-s':>8}{'× floor':>9}{'peak MiB':>10}")
     for name, seconds in best.items():
         print(f"{name:36}{seconds:8.3f}{seconds / best[floor]:9.2f}{memory[name] / 2**20:10,.0f}")
+    print("the rest of the family, once each")
+    for sampler in SAMPLERS.values():
+        if sampler not in (RandomOversampler, SMOTER):
+            with threadpool_limits(1), warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                seconds = cpu_seconds(lambda sampler=sampler: sampler(**SETTINGS).fit_resample(X, y))
+            print(f"    {sampler.__name__:32}{seconds:8.3f}{seconds / best[floor]:9.2f}")
     print(f"nearest neighbours of {rare:,} × {d} where")
     for name, (block, k) in hard_inputs(rare, d).items():
         with threadpool_limits(1):
