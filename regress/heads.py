@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from regress.losses import Loss
 from regress.metrics import clip
-from regress.models import Training
+from regress.models import Model, Training
 from regress.training import train
 
 if TYPE_CHECKING:
@@ -26,17 +26,13 @@ FILE = "model.safetensors"
 HIDDEN, DROPOUT = 256, 0.5
 
 
-class Head(ABC):
+class Head(Model, ABC):
     """Base of the heads: a subclass says which network."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
     epochs: ClassVar[int] = 60
-
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - the protocol's signature
-        return None
 
     @staticmethod
     def rate(inputs: int) -> float:  # noqa: ARG004 - see Linear

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from data.config import InputError
 from regress.losses import Loss
-from regress.models import Training
+from regress.models import Model, Training
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
@@ -28,16 +28,12 @@ SETTINGS: dict[str, Any] = {
 FIELDS = ("value", "feature_idx", "num_threshold", "missing_go_to_left", "left", "right", "is_leaf")
 
 
-class HistGradientBoosting:
+class HistGradientBoosting(Model):
     """`HistGradientBoostingClassifier` on doubled rows for cross-entropy, the regressor for `mse`; NaN is a value."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "raw"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
-
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - the protocol's signature
-        return None
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Boost until the held-out rows stop improving, at most 600 trees."""

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from regress.lgbm import LightGBM
 from regress.losses import Loss
-from regress.models import Training
+from regress.models import Model, Training
 
 OCCURS, AMOUNT = "occurs.txt", "amount.txt"
 
 
-class Hurdle:
+class Hurdle(Model):
     """LightGBM for whether the target is above 0 (cross-entropy) times LightGBM for the rows where it is (the loss)."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "raw"

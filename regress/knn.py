@@ -14,23 +14,19 @@ from safetensors.numpy import load_file, save_file
 from regress.linear import Projection
 from regress.losses import Loss
 from regress.metrics import clip, cross_entropy
-from regress.models import Training
+from regress.models import Model, Training
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
 NEIGHBORS = (5, 10, 20, 40, 80, 160)
 
 
-class Neighbors:
+class Neighbors(Model):
     """Weighted mean of the k nearest training rows' targets, k from 5 to 160."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = False
-
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - the protocol's signature
-        return None
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Keep the rows; choose k by the leave-one-out loss of the training rows."""

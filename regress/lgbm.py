@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.config import InputError
 from regress.losses import Loss
-from regress.models import Training
+from regress.models import Model, Training
 
 if TYPE_CHECKING:
     import lightgbm
@@ -33,7 +33,7 @@ PARAMETERS = {
 }
 
 
-class LightGBM:
+class LightGBM(Model):
     """Boosted trees; `cross_entropy` for rates ("binary" silently predicts 1.0 on them), l2 for `mse`."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "raw"

@@ -8,21 +8,17 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from regress.losses import Loss
-from regress.models import Training
+from regress.models import Model, Training
 
 FILE = "model.safetensors"
 
 
-class Mean:
+class Mean(Model):
     """The plain mean of the training targets, whatever the loss."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "raw"
     calibrate: ClassVar[bool] = False
     early_stopping: ClassVar[bool] = False
-
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - the protocol's signature
-        return None
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         self.mean_ = float(training.y.mean())

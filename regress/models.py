@@ -47,9 +47,9 @@ class Model(Protocol):
     early_stopping: ClassVar[bool]
 
     @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:
-        """What all folds share, made once per feature matrix."""
-        ...
+    def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - for those that say otherwise
+        """What all folds share, made once per feature matrix; nothing, unless a model says otherwise."""
+        return None
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None: ...
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from regress.linear import Projection, choose_penalty, solve
 from regress.losses import Loss
-from regress.models import Training
+from regress.models import Model, Training
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
@@ -21,16 +21,12 @@ FEATURES = 512
 PAIRS = 2000  # of rows whose median distance is the kernel's length
 
 
-class RandomFourier:
+class RandomFourier(Model):
     """Penalised linear predictor on random Fourier features of the principal components."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = False
-
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - the protocol's signature
-        return None
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Draw the features, choose λ by leave-one-group-out, fit on all training rows."""

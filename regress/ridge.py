@@ -13,22 +13,18 @@ from safetensors.numpy import save_file
 
 from regress.linear import Projection, choose_penalty, solve
 from regress.losses import Loss, sigmoid
-from regress.models import Training
+from regress.models import Model, Training
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
 
 
-class Ridge:
+class Ridge(Model):
     """Linear predictor θ·x + c minimising weighted loss / n + λ‖θ‖²/2 over principal components."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = False
-
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - the protocol's signature
-        return None
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Project, choose λ by leave-one-group-out, fit on all training rows."""
