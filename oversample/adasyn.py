@@ -10,7 +10,7 @@ import numpy as np
 
 from oversample.base import NeighborSampler, spread_evenly
 from oversample.draw import Array, Draw, Floats, Rows
-from oversample.neighbors import nearest, nearest_among
+from oversample.neighbors import nearest_among
 from oversample.strategy import Bump
 
 
@@ -29,7 +29,7 @@ class ADASYN(NeighborSampler):
         self._note_few(bump)
         if len(rows) == 1:
             return Draw.copies(np.repeat(rows, count))
-        around = nearest_among(self._blocks.measured(X), self.k_neighbors, rows)
+        around = nearest_among(self._blocks.measured(X), self.k_neighbors, rows, device=self.device)
         share = (~self.rare_)[around].mean(axis=1)
         if share.any():
             seeds = np.repeat(np.arange(len(rows)), apportioned(share, count, rng))
@@ -39,7 +39,7 @@ class ADASYN(NeighborSampler):
                 "each is a seed equally often, as in SMOTER"
             )
             seeds = spread_evenly(len(rows), count, rng)
-        near = nearest(self._blocks.measured(X[rows]), self.k_neighbors)
+        near = self._nearest(self._blocks.measured(X[rows]))
         partners = near[seeds, rng.integers(near.shape[1], size=count)]
         return Draw.between(rows[seeds], rows[partners], rng.random(count))
 

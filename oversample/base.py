@@ -18,7 +18,9 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from oversample.arrays import check_bounds, floating, generator, like, one_column, take, target_like, weights
 from oversample.blocks import find_blocks
+from oversample.bounds import check_device
 from oversample.draw import Draw, Floats, Rows, between
+from oversample.neighbors import nearest
 from oversample.relevance import Relevance, fit_relevance
 from oversample.report import Evidence, Report
 from oversample.strategy import Bump, Strategy, check_strategy, find_bumps, wanted
@@ -248,16 +250,23 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
 class NeighborSampler(RegressionSampler):
     """Base of the samplers that draw partners from the `k_neighbors` nearest rows of a bump.
 
-    A bump with fewer takes all its rows, one of a single row can only be repeated; both warn.
+    A bump with fewer takes all its rows, one of a single row can only be repeated; both warn. `device` is where
+    distances are bounded: "cpu", or PyTorch's name of another such as "cuda". The neighbours are the same everywhere.
     """
 
     k_neighbors: int = 5
+    device: str = "cpu"
 
     def _check(self) -> None:
         super()._check()
         k = self.k_neighbors
         if not isinstance(k, numbers.Integral) or isinstance(k, bool) or k < 1:
             raise ValueError(f"k_neighbors={k!r}: expected a whole number from 1")
+        check_device(self.device)
+
+    def _nearest(self, points: Floats) -> Rows:
+        """The nearest rows of each of a bump's rows, int64 (r, up to `k_neighbors`)."""
+        return nearest(points, self.k_neighbors, device=self.device)
 
     def _note_few(self, bump: Bump) -> None:
         """Warn where a bump has fewer rows than neighbours are asked for."""

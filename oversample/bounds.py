@@ -133,6 +133,24 @@ class TorchDevice(Device):
         return self.fetch(i), self.fetch(j), self.fetch(bounds[i, j])
 
 
+def check_device(name: str) -> None:
+    """Raise `ValueError` unless rows can be put there."""
+    if name == "cpu":
+        return
+    expected = "expected 'cpu', or the name of a device of PyTorch's"
+    if not isinstance(name, str):
+        raise ValueError(f"device={name!r} cannot be used: {expected}")
+    try:
+        TorchDevice(name).put(np.zeros(1, dtype=np.float32))
+    except ImportError as why:
+        raise ValueError(f"device={name!r} needs PyTorch, which is not installed: pip install torch") from why
+    except (RuntimeError, AssertionError) as why:  # no such device, none of its kind, a torch without it
+        reason = str(why).splitlines()[0] if str(why) else type(why).__name__
+        raise ValueError(
+            f"device={name!r} cannot be used ({reason}): expected 'cpu', or a device of PyTorch's"
+        ) from why
+
+
 @contextmanager
 def open_device(name: str) -> Iterator[Device]:
     """NumPy for "cpu"; otherwise PyTorch's device of that name, at full float32 precision: TF32 would break bounds."""

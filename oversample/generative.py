@@ -19,7 +19,6 @@ import numpy as np
 
 from oversample.base import NeighborSampler, spread_evenly
 from oversample.draw import Array, Draw, Floats, between
-from oversample.neighbors import nearest
 from oversample.relevance import atoms
 from oversample.strategy import Bump
 
@@ -72,7 +71,7 @@ class VAESampler(NeighborSampler):
         seeds = spread_evenly(len(rows), count, rng)
         if len(rows) == 1:
             return Draw.around(rows[seeds], np.ones(count))
-        near = nearest(self._blocks.measured(X[rows]), self.k_neighbors)
+        near = self._nearest(self._blocks.measured(X[rows]))
         partners = near[seeds, rng.integers(near.shape[1], size=count)]
         return Draw(rows[seeds], rows[partners], rng.random(count), np.ones(count, dtype=bool), np.zeros(count))
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from oversample.base import NeighborSampler, spread_evenly
 from oversample.draw import Array, Draw, Floats, Mask, between
-from oversample.neighbors import nearest
 from oversample.strategy import Bump
 
 ROUNDING = 1e-12  # squared distance from the line, in R², that is none
@@ -66,7 +65,7 @@ class GSMOTE(NeighborSampler):
         varying = (points != points[0]).any(axis=0)
         self._home[rows] = len(self._varying)
         self._varying.append(varying)
-        near = nearest(self._blocks.measured(points), self.k_neighbors)
+        near = self._nearest(self._blocks.measured(points))
         partners = near[seeds, rng.integers(near.shape[1], size=count)]
         own, other = self._distances(max(int(varying.sum()), 1), count, rng)
         return Draw(rows[seeds], rows[partners], own / (own + other), np.ones(count, dtype=bool), own)

@@ -11,7 +11,6 @@ import numpy as np
 from oversample.base import NeighborSampler, spread_evenly
 from oversample.draw import Array, Draw, Floats, Mask, Rows
 from oversample.medians import Medians
-from oversample.neighbors import nearest
 from oversample.noise import NoiseSampler
 from oversample.strategy import Bump
 
@@ -49,7 +48,7 @@ class SMOGN(NoiseSampler, NeighborSampler):
             return Draw.copies(rows[seeds])
         self._measure(X, y, bump)
         points = self._blocks.measured(X[rows])
-        near = nearest(points, self.k_neighbors)
+        near = self._nearest(points)
         partners = near[seeds, rng.integers(near.shape[1], size=count)]
         share = rng.random(count)
         safe, spread = self._judge(points, seeds, partners)

@@ -10,7 +10,6 @@ import numpy as np
 
 from oversample.base import NeighborSampler, spread_evenly
 from oversample.draw import Draw, Floats
-from oversample.neighbors import nearest
 from oversample.strategy import Bump
 
 
@@ -29,6 +28,6 @@ class SMOTER(NeighborSampler):
         seeds = spread_evenly(len(rows), count, rng)
         if len(rows) == 1:
             return Draw.copies(rows[seeds])
-        near = nearest(self._blocks.measured(X[rows]), self.k_neighbors)
+        near = self._nearest(self._blocks.measured(X[rows]))
         partners = near[seeds, rng.integers(near.shape[1], size=count)]
         return Draw.between(rows[seeds], rows[partners], rng.random(count))

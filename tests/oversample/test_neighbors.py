@@ -1,6 +1,8 @@
 """Nearest neighbours: the answer of plain float64, whatever the block, the scale or the ties."""
 
 import tracemalloc
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from oversample import SAMPLERS
 from oversample.bounds import Device, Space, bounds_inside, open_device, turned
 from oversample.neighbors import nearest, nearest_among
 
@@ -210,3 +213,24 @@ def test_small_grids_full_of_ties(X: np.ndarray, k: int) -> None:
     np.testing.assert_array_equal(nearest(X, k, block=3), plain(X, k))
     queries = np.arange(len(X))[::2]
     np.testing.assert_array_equal(nearest_among(X, k, queries, block=3), plain(X, k)[queries])
+
+
+@pytest.mark.parametrize("name", ["smoter", "smogn", "adasyn", "gsmote", "vae"])
+def test_samplers_give_the_same_bytes_by_way_of_torch(name: str) -> None:
+    """ "cpu:0" is PyTorch's own name of the processor: the way to a GPU, walked without one."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 8)).astype(np.float32), np.where(rng.random(600) < 0.5, 0.0, rng.beta(0.7, 20, 600))
+    outputs = set()
+    for device in ("cpu", "cpu:0"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            X_new, _ = SAMPLERS[name](random_state=0, device=device).fit_resample(X, y)
+        outputs.add(X_new.tobytes())
+    assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("device", ["nowhere", "cuda:99", 3, None])
+def test_a_device_that_is_not_there_is_one_line(device: Any) -> None:
+    with pytest.raises(ValueError, match=f"device={device!r} cannot be used") as caught:
+        SAMPLERS["smoter"](device=device).fit(np.zeros((9, 2)), np.arange(9.0))
+    assert "\n" not in str(caught.value)
