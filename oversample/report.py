@@ -12,6 +12,7 @@ import numpy as np
 
 from oversample.compare import FEWEST, Look
 from oversample.draw import Array, Draw, Floats, Mask, Rows
+from oversample.weights import effective_sample_size
 
 SAMPLE = 500  # rows of each kind that are looked at
 VALUES = 2**21  # numbers of each kind: fewer rows where rows are very long
@@ -133,7 +134,7 @@ class Evidence:
 
 def _effective(weight: Array) -> float:
     """Kish's effective sample size, 0 of nothing."""
-    return float(weight.sum() ** 2 / (weight**2).sum()) if weight.any() else 0.0
+    return effective_sample_size(weight) if weight.any() else 0.0
 
 
 def _notes(report: Report, look: Look, columns: Mapping[str, Rows]) -> list[str]:
