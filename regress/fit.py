@@ -86,10 +86,8 @@ class FittedRuns:
             m = run.manifest["metrics"]
             interval = f"{m['d2_low']:.3f} … {m['d2_high']:.3f}"
             lines.append(f"{run.name:{width}}  {m['d2']:6.3f}  {interval:>15}  {run.manifest['verdict']['name']}")
-        folder = self.runs[0].folder.parent
-        return "\n".join(
-            [*lines, f"{len(self.runs)} runs in {self.seconds:.1f} s, kept in {folder}: see python -m regress.compare"]
-        )
+        folder, what = self.runs[0].folder.parent, "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
+        return "\n".join([*lines, f"{what} in {self.seconds:.1f} s, kept in {folder}: see python -m regress.compare"])
 
 
 def run(config: Fit) -> FittedRuns:
