@@ -6,7 +6,8 @@ directions rows of one target vary; a new row is a seed moved along both.
 
 On 4,000 rows of a curved surface in 64 columns its new rows lie 0.81 from the surface, Gaussian noise of the same size
 1.00, SMOTER's 0.49 and real rows 0.51. Boosted trees trained on them had a SERA of 1.26, on SMOTER's 1.49, on copies
-1.73, on nothing new 3.00; a squared error of 0.0025, 0.0023, 0.0021, 0.0017. So: for the tail, at a price.
+1.73, on nothing new 3.00; a squared error of 0.0025, 0.0023, 0.0021, 0.0017. So: for the tail, at a price;
+on 256-d data with 60 % zeros it was no better than SMOTER (SERA 0.87 of doing nothing's against 0.84).
 
 Training takes 7.5 CPU-seconds for 5,000 rows outside atoms × 768; 5,400 new rows take 0.3, half of that for arithmetic
 that does not depend on the blocks.
