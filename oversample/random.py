@@ -33,6 +33,11 @@ class RandomUndersampler(RegressionSampler):
     _sampling_type: ClassVar[str] = "under-sampling"
     undersample: bool = True
 
+    def _check(self) -> None:
+        super()._check()
+        if not self.undersample:
+            raise ValueError(f"undersample={self.undersample!r}: expected True, this sampler does nothing else")
+
     def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:
         raise NotImplementedError("undersampling makes no rows")
 
