@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types bench crash clean
+.PHONY: demo test lint types bench bench-long crash clean
 
 demo: .venv/.demo
 	$(BIN)/python -m data.sample
@@ -23,7 +23,12 @@ types: .venv/.test
 	$(BIN)/mypy
 
 bench: .venv/.test
-	for file in tests/benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for name in cache decode extraction oversampling; do $(BIN)/python tests/benchmarks/$$name.py || exit 1; done
+
+# a million rows (7 GB of disk), and other packages, each installed into an environment of its own
+bench-long: .venv/.test
+	$(BIN)/python tests/benchmarks/oversampling_hdf5.py
+	$(BIN)/python tests/benchmarks/oversampling_rivals.py
 
 crash: .venv/.test
 	$(BIN)/python tests/embed/crash/long.py
