@@ -1,8 +1,8 @@
 """What `--oversample` does to the training part of a fold: new rows, or weights. Nothing else of the posts is touched.
 
 Samplers work in standardised features. Rows that early stopping watches are set aside before: they are no parents, have
-no part in the weights, and stay as they are. On the demo's texts the 8 samplers and 4 weightings bring LightGBM's
-predictions to 0.89 – 1.27 of the true level; calibration on original posts brings all back to 0.99 – 1.01.
+no part in the weights, and stay as they are. On the demo's texts ridge's predictions come out at 1.2 times the true
+level with new rows, at 1.2 to 2.8 times with weights; calibration on original posts brings all to 0.997 – 1.005.
 """
 
 import re
