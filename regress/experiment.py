@@ -23,7 +23,7 @@ from regress.crossval import CrossValidation, Outcome, Setup
 from regress.features import Features, read_features
 from regress.folds import Folds, make_folds
 from regress.inference import bootstrap, verdict
-from regress.losses import Loss
+from regress.losses import KNOWN, Loss
 from regress.metrics import scores
 from regress.models import MODELS
 from regress.run import Run, save_run
@@ -145,6 +145,10 @@ class Experiment:
 
 def prepare(config: "Fit") -> Experiment:
     """Read the posts, the target and the features, and draw the folds; names are checked before anything is read."""
+    if not config.model:
+        raise InputError(f"--model names nothing: expected one or more of {', '.join(MODELS)}")
+    if not config.loss:
+        raise InputError(f"--loss names nothing: expected one or more of {', '.join(KNOWN)}")
     for model in config.model:
         pick(MODELS, model, "model")
     choices = parse_choices(config.oversample)

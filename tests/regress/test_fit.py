@@ -117,6 +117,8 @@ def test_the_same_call_gives_the_same_predictions_in_the_same_folder(folder: Pat
         (["posts.csv", "--target", "like", "--oversample", "smoter:neighbors_by=image"], ["block 'image'", "text"]),
         (["posts.csv", "--target", "like", "--oversample", "random:sampling_strategy=7:2"], ["names bump 7"]),
         (["posts.csv", "--target", "like", "--loss", "bse"], ["known losses are"]),
+        (["none.csv", "--loss", ","], ["--loss names nothing", "wbce:ALPHA"]),
+        (["none.csv", "--model", ""], ["--model names nothing", "lgbm"]),
         (["posts.csv", "--target", "like", "--group", "autor"], ["author"]),
         (["posts.csv", "--target", "like", "--cache", "none.h5"], ["none.h5", "embed.extract"]),
         (["none.csv", "--target", "like"], ["none.csv"]),
