@@ -175,6 +175,7 @@ def _load(request: "Request") -> tuple[Any, Any]:
 def _fill(place: str, config: Any, state: dict[str, torch.Tensor] | None, asked: dict[str, bool]) -> tuple[Any, Any]:
     """The model with the weights of a folder or hub page, or with `state`; and which of its weights were found."""
     if state is None:
+        asked = {**asked, "use_safetensors": True}  # never a pickle: see embed.weights
         model, found = _hf.AutoModel.from_pretrained(place, config=config, output_loading_info=True, **asked)
     else:
         with torch.device("meta"):

@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 IMAGE = "tf_efficientnet_lite0"
 TEXT = "all-MiniLM-L6-v2"
+# of efficientnet-lite0-57934424.pth: the only pickle that is ever read, and only if it is this one
+PICKLE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 class _Place(NamedTuple):

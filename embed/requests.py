@@ -279,7 +279,7 @@ def _model_digest(path: Path) -> str:
 
 def _weights_in(folder: Path) -> list[Path]:
     """The weights that transformers would load from a folder."""
-    found = list(folder.glob("*.safetensors")) or list(folder.glob("*.bin"))
+    found = list(folder.glob("*.safetensors"))
     if not found:
-        raise InputError(f"{folder} holds no weights: expected model.safetensors or pytorch_model.bin")
+        raise InputError(f"{folder} holds no weights: expected model.safetensors")
     return found

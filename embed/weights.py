@@ -5,55 +5,54 @@ package or a file, in one format or another.
 """
 
 import hashlib
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from data.config import InputError
+from embed import packaged
 
-_WRAPPERS = ("state_dict", "model")  # training scripts keep the weights under one of these
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
 _COUNTER = "num_batches_tracked"  # of a batch norm in training: no part of any vector, and some files lack it
 _SHOWN = 3
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """A `.safetensors` file, or a state dict saved by `torch.save` (read with `weights_only`: it cannot run code).
+    """The tensors of a `.safetensors` file.
+
+    Pickles are refused, `weights_only` or not: torch's restricted unpickler ran code up to 2.5 (CVE-2025-32434) and
+    wrote outside its memory up to 2.9 (CVE-2026-24747). The one exception is the file inside the demo's package, which
+    is known by its SHA-256.
 
     Raises:
-        InputError: the file is neither, is damaged, or holds something other than tensors.
+        InputError: the file is of another format, is damaged or cannot be read, or holds no tensors.
     """
     try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_file(path) if path.suffix == ".safetensors" else _packaged(path, path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}: check the file") from error
-    except Exception as error:  # both libraries raise what a broken file makes them, and say it on many lines
-        raise InputError(f"{path} holds no plain weights ({type(error).__name__}): {_EXPECTED}") from error
-    return _unwrap(path, state)
-
-
-_EXPECTED = "expected a .safetensors file, or a state dict written by torch.save"
-
-
-def _unwrap(path: Path, state: Any) -> dict[str, torch.Tensor]:
-    for key in _WRAPPERS:
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping) or not state:
-        raise InputError(f"{path} holds {type(state).__name__} and no weights: {_EXPECTED}")
-    other = next((key for key, value in state.items() if not isinstance(value, torch.Tensor)), None)
-    if other is not None:
-        raise InputError(f"{path} holds {other!r}, which is no tensor: {_EXPECTED}")
+    except SafetensorError as error:
+        raise InputError(f"{path} holds no weights ({first_line(error)}): expected a .safetensors file") from error
+    if not state:
+        raise InputError(f"{path} holds no tensors: expected a model's weights")
     for prefix in _PREFIXES:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return dict(state)
+    return state
+
+
+def _packaged(path: Path, data: bytes) -> dict[str, torch.Tensor]:
+    if hashlib.sha256(data).hexdigest() != packaged.PICKLE_SHA256:
+        raise InputError(
+            f"{path} is no .safetensors file: expected one, since a pickle can run code: "
+            "convert what you trust with safetensors.torch.save_file"
+        )
+    state: dict[str, torch.Tensor] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return state
 
 
 def load_strictly(model: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path, name: str) -> None:

@@ -7,6 +7,7 @@ from oversample.generative import VAESampler
 from oversample.gsmote import GSMOTE
 from oversample.metrics import geometric_mean_error, retrieval, sera, sera_curve, shots
 from oversample.noise import GaussianNoise
+from oversample.over import Oversampler
 from oversample.plot import plot_relevance
 from oversample.random import RandomOversampler, RandomUndersampler
 from oversample.ratio import DensityRatio
@@ -41,6 +42,7 @@ __all__ = [
     "CMixup",
     "DensityRatio",
     "GaussianNoise",
+    "Oversampler",
     "RandomOversampler",
     "RandomUndersampler",
     "RegressionSampler",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oversample.base import NeighborSampler, spread_evenly
-from oversample.draw import Array, Draw, Floats, Rows
+from oversample.draw import Array, Floats, Rows
 from oversample.neighbors import nearest_among
+from oversample.over import NeighborSampler
 from oversample.strategy import Bump
 
 
@@ -24,24 +24,16 @@ class ADASYN(NeighborSampler):
     settings and the fitted attributes.
     """
 
-    def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:  # noqa: ARG002
-        rows = bump.rows
-        self._note_few(bump)
-        if len(rows) == 1:
-            return Draw.copies(np.repeat(rows, count))
-        around = nearest_among(self._blocks.measured(X), self.k_neighbors, rows, device=self.device)
+    def _seeds(self, X: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Rows:
+        around = nearest_among(self._blocks.measured(X), self.k_neighbors, bump.rows, device=self.device)
         share = (~self.rare_)[around].mean(axis=1)
         if share.any():
-            seeds = np.repeat(np.arange(len(rows)), apportioned(share, count, rng))
-        else:
-            self._note(
-                f"{len(rows)} rare rows from y={bump.low:.4g} to {bump.high:.4g} have rare neighbours only: "
-                "each is a seed equally often, as in SMOTER"
-            )
-            seeds = spread_evenly(len(rows), count, rng)
-        near = self._nearest(self._blocks.measured(X[rows]))
-        partners = near[seeds, rng.integers(near.shape[1], size=count)]
-        return Draw.between(rows[seeds], rows[partners], rng.random(count))
+            return np.repeat(np.arange(len(share)), apportioned(share, count, rng))
+        self._note(
+            f"{len(share)} rare rows from y={bump.low:.4g} to {bump.high:.4g} have rare neighbours only: "
+            "each is a seed equally often, as in SMOTER"
+        )
+        return super()._seeds(X, bump, count, rng)
 
 
 def apportioned(share: Array, count: int, rng: np.random.Generator) -> Rows:

@@ -1,7 +1,7 @@
 """The contract of a sampler for continuous targets: imbalanced-learn's `fit_resample`, which itself refuses them.
 
 Works in `imblearn.pipeline.Pipeline`, `clone` and `GridSearchCV`. Rows that are kept come first, in their order and bit
-for bit, then the new rows; without `undersample` every row is kept. Beside the output, only blocks are in memory.
+for bit, then the new rows; rows are left out only where that is asked for. Beside the output, blocks are in memory.
 """
 
 import numbers
@@ -18,19 +18,20 @@ from sklearn.utils.validation import check_is_fitted, check_X_y
 
 from oversample.arrays import check_bounds, floating, generator, like, one_column, take, target_like, weights
 from oversample.blocks import find_blocks
-from oversample.bounds import check_device
 from oversample.draw import Draw, Floats, Rows, between
-from oversample.neighbors import nearest
 from oversample.relevance import Relevance, fit_relevance
 from oversample.report import Evidence, Report
-from oversample.strategy import Bump, Strategy, check_strategy, find_bumps, wanted
+from oversample.strategy import Bump, Strategy, check_strategy, find_bumps
 
 BLOCK = 512  # output rows made at a time: they stay in the processor's cache
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class RegressionSampler(BaseSampler):  # type: ignore[misc]
-    """Base of the samplers. A subclass draws the parents of new rows (`_draw`) and may make them its own way (`_make`).
+    """What all samplers share; `oversample.over` has the base of those that add rows.
+
+    A subclass says how large each bump is to be (`_sizes`), chooses rows (`_choose`), and may make new ones its own way
+    (`_make`).
 
     Parameters
     ----------
@@ -39,8 +40,6 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
         as many rows as a bump has on average. "extreme": the rarer a bump, the larger, the sizes turned upside down.
         A number: that many rare rows per normal row. A mapping: bumps, numbered from 0 by increasing target, to what
         their size is multiplied by. Rare bumps that have more already stay as they are; see `oversample.strategy`.
-    undersample : bool
-        Whether normal bumps that are to have fewer rows lose some, drawn at random, as the literature has it.
     relevance : "auto", "extremes", "hurdle", "density", "range" or a function of y
         Float64 (n,) → float64 (n,) from 0 to 1, fitted on y; see `oversample.relevance`.
     control_points : None or rows of (value, relevance[, slope])
@@ -72,11 +71,9 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
     report_ : Report                 how new rows compare with real ones, in figures and words; see `oversample.report`
     """
 
-    _sampling_type: ClassVar[str] = "over-sampling"
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
 
     sampling_strategy: Strategy = "balance"
-    undersample: bool = False
     relevance: str | Relevance = "auto"
     control_points: Any = None
     threshold: float = 0.5
@@ -158,15 +155,9 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
         self._evidence = Evidence(X, draw, len(kept), self.rare_, self._blocks.named)
         return draw
 
+    @abstractmethod
     def _choose(self, X: Floats, y: Floats, rng: np.random.Generator) -> tuple[Rows, list[Draw]]:
         """The rows that stay, in any order, and the draws of new ones, bump by bump."""
-        kept, draws = [], []
-        for bump, size in zip(self.bumps_, self.sampling_strategy_.values(), strict=True):
-            extra = size - len(bump.rows)
-            kept.append(bump.rows if extra >= 0 else self._keep(bump, size, rng))
-            if extra > 0:
-                draws.append(self._draw(X, y, bump, extra, rng))
-        return np.concatenate(kept), draws
 
     def _output(
         self, X: Floats, y: Floats, draw: Draw, rng: np.random.Generator
@@ -183,14 +174,6 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
                 targets[part.made] = new if self.target_bounds is None else np.clip(new, *self.target_bounds)
             self._evidence.keep(block, rows)
             yield block, rows, targets
-
-    @abstractmethod
-    def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:
-        """The parents of `count` new rows of a bump."""
-
-    def _keep(self, bump: Bump, size: int, rng: np.random.Generator) -> Rows:
-        """The rows that a normal bump keeps of more than it is to have."""
-        return rng.choice(bump.rows, size, replace=False)
 
     def _make(self, X: Floats, y: Floats, draw: Draw, rng: np.random.Generator) -> tuple[Floats, Floats]:  # noqa: ARG002
         """Features (b, d) and targets (b,) of a block of new rows that are no copies; blocks come in their order."""
@@ -230,9 +213,13 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
         self.bumps_ = find_bumps(y64, self.rare_)
         self.sampling_strategy_ = dict(enumerate(self._sizes().tolist()))
 
+    @abstractmethod
     def _sizes(self) -> Rows:
         """How many rows each bump is to have, int64 (bumps,)."""
-        return wanted(self.bumps_, self.sampling_strategy, undersample=self.undersample)
+
+    def _keep(self, bump: Bump, size: int, rng: np.random.Generator) -> Rows:
+        """The rows that a bump keeps of those it has, which are as many or more."""
+        return bump.rows if size == len(bump.rows) else rng.choice(bump.rows, size, replace=False)
 
     def _note(self, note: str) -> None:
         """Say something once."""
@@ -244,39 +231,3 @@ class RegressionSampler(BaseSampler):  # type: ignore[misc]
         if self.rare_.all() or not self.rare_.any():
             why = f"{'every' if self.rare_.all() else 'no'} row is rare at threshold {self.threshold}"
         self._note(f"{why}: nothing was sampled")
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class NeighborSampler(RegressionSampler):
-    """Base of the samplers that draw partners from the `k_neighbors` nearest rows of a bump.
-
-    A bump with fewer takes all its rows, one of a single row can only be repeated; both warn. `device` is where
-    distances are bounded: "cpu", or PyTorch's name of another such as "cuda". The neighbours are the same everywhere.
-    """
-
-    k_neighbors: int = 5
-    device: str = "cpu"
-
-    def _check(self) -> None:
-        super()._check()
-        k = self.k_neighbors
-        if not isinstance(k, numbers.Integral) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"k_neighbors={k!r}: expected a whole number from 1")
-        check_device(self.device)
-
-    def _nearest(self, points: Floats) -> Rows:
-        """The nearest rows of each of a bump's rows, int64 (r, up to `k_neighbors`)."""
-        return nearest(points, self.k_neighbors, device=self.device)
-
-    def _note_few(self, bump: Bump) -> None:
-        """Warn where a bump has fewer rows than neighbours are asked for."""
-        if len(bump.rows) > self.k_neighbors:
-            return
-        what = f"{len(bump.rows)} rare rows from y={bump.low:.4g} to {bump.high:.4g}"
-        how = "their number bounds the neighbours" if len(bump.rows) > 1 else "a single row can only be repeated"
-        self._note(f"{what}, fewer than k_neighbors={self.k_neighbors} + 1: {how}")
-
-
-def spread_evenly(rows: int, count: int, rng: np.random.Generator) -> Rows:
-    """int64 (count,) numbers below `rows`, each equally often, up to one: which the odd ones are is drawn."""
-    return np.concatenate([np.tile(np.arange(rows), count // rows), rng.permutation(rows)])[:count]

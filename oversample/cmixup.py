@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from oversample.base import RegressionSampler, spread_evenly
 from oversample.density import Density
 from oversample.draw import Array, Draw, Floats, Rows
+from oversample.over import Oversampler, spread_evenly
 from oversample.relevance import atoms
 from oversample.strategy import Bump
 
@@ -26,7 +26,7 @@ BLOCK = 4096  # seeds whose bins are weighed at a time: 1.3 MB
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class CMixup(RegressionSampler):
+class CMixup(Oversampler):
     """x' = λ x_i + (1 − λ) x_j, y' alike, λ ~ Beta(alpha, alpha), j ≠ i drawn ∝ exp(−(y_i − y_j)² / 2σ²).
 
     Each row of a bump is the seed i equally often, up to one; j is any row at all, a normal one or an atom's too, so

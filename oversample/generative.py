@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import erf
 
-from oversample.base import NeighborSampler, spread_evenly
-from oversample.draw import Array, Draw, Floats, between
+from oversample.draw import Array, Draw, Floats, Rows, between
+from oversample.over import NeighborSampler, Pairs
 from oversample.relevance import atoms
 from oversample.strategy import Bump
 
@@ -72,15 +72,11 @@ class VAESampler(NeighborSampler):
             if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) < np.inf:
                 raise ValueError(f"{name}={value!r}: expected a number from 0")
 
-    def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:  # noqa: ARG002
-        rows = bump.rows
-        self._note_few(bump)
-        seeds = spread_evenly(len(rows), count, rng)
-        if len(rows) == 1:
-            return Draw.around(rows[seeds], np.ones(count))
-        near = self._nearest(self._blocks.measured(X[rows]))
-        partners = near[seeds, rng.integers(near.shape[1], size=count)]
-        return Draw(rows[seeds], rows[partners], rng.random(count), np.ones(count, dtype=bool), np.zeros(count))
+    def _pair(self, X: Floats, y: Floats, bump: Bump, pairs: Pairs, rng: np.random.Generator) -> Draw:
+        return super()._pair(X, y, bump, pairs, rng)._replace(made=np.ones(len(pairs), dtype=bool))
+
+    def _alone(self, rows: Rows) -> Draw:
+        return Draw.around(rows, np.ones(len(rows)))  # its code can be moved all the same
 
     def _sample(self, X: Floats, y: Floats, rng: np.random.Generator) -> Draw:
         draw = super()._sample(X, y, rng)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from oversample.base import NeighborSampler, spread_evenly
 from oversample.draw import Array, Draw, Floats, Mask, between
+from oversample.over import NeighborSampler, Pairs
 from oversample.strategy import Bump
 
 ROUNDING = 1e-12  # squared distance from the line, in R², that is none
@@ -55,20 +55,14 @@ class GSMOTE(NeighborSampler):
         self._home = np.zeros(len(y), dtype=np.int32)  # the place of each row's bump in `_varying`
         self._varying: list[Mask] = []  # (d,): columns that are not constant in the bump
 
-    def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:  # noqa: ARG002
-        rows = bump.rows
-        self._note_few(bump)
-        seeds = spread_evenly(len(rows), count, rng)
-        if len(rows) == 1:
-            return Draw.copies(rows[seeds])
-        points = X[rows]
+    def _pair(self, X: Floats, y: Floats, bump: Bump, pairs: Pairs, rng: np.random.Generator) -> Draw:  # noqa: ARG002
+        points, count = X[bump.rows], len(pairs)
         varying = (points != points[0]).any(axis=0)
-        self._home[rows] = len(self._varying)
+        self._home[bump.rows] = len(self._varying)
         self._varying.append(varying)
-        near = self._nearest(self._blocks.measured(points))
-        partners = near[seeds, rng.integers(near.shape[1], size=count)]
         own, other = self._distances(max(int(varying.sum()), 1), count, rng)
-        return Draw(rows[seeds], rows[partners], own / (own + other), np.ones(count, dtype=bool), own)
+        first, second = bump.rows[pairs].T
+        return Draw(first, second, own / (own + other), np.ones(count, dtype=bool), own)
 
     def _distances(self, d: int, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """How far points of the ball in d dimensions are from i and from j, in R, (count,) each.

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oversample.base import RegressionSampler, spread_evenly
 from oversample.draw import Array, Draw, Floats, Rows, between
+from oversample.over import Oversampler, spread_evenly
 from oversample.strategy import Bump
 
 STEP = 4096  # rows whose deviations are summed at a time: 24 MB at 768 columns
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class NoiseSampler(RegressionSampler):
+class NoiseSampler(Oversampler):
     """Base of the samplers that add noise; the `spread` of a draw is in standard deviations of its row's bump.
 
     A column, or a target, that is constant in a bump stays so.

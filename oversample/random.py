@@ -11,11 +11,12 @@ import numpy as np
 
 from oversample.base import RegressionSampler
 from oversample.draw import Draw, Floats, Rows
+from oversample.over import Oversampler
 from oversample.strategy import Bump, wanted
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class RandomOversampler(RegressionSampler):
+class RandomOversampler(Oversampler):
     """New rows are copies of rare ones, drawn with replacement. `RegressionSampler` describes the settings."""
 
     def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:  # noqa: ARG002
@@ -31,15 +32,10 @@ class RandomUndersampler(RegressionSampler):
     """
 
     _sampling_type: ClassVar[str] = "under-sampling"
-    undersample: bool = True
 
-    def _check(self) -> None:
-        super()._check()
-        if not self.undersample:
-            raise ValueError(f"undersample={self.undersample!r}: expected True, this sampler does nothing else")
-
-    def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:
-        raise NotImplementedError("undersampling makes no rows")
+    def _choose(self, X: Floats, y: Floats, rng: np.random.Generator) -> tuple[Rows, list[Draw]]:  # noqa: ARG002
+        sizes = self.sampling_strategy_.values()
+        return np.concatenate([self._keep(bump, size, rng) for bump, size in zip(self.bumps_, sizes, strict=True)]), []
 
     def _sizes(self) -> Rows:
         sizes, rare = np.array([len(bump.rows) for bump in self.bumps_]), np.array([bump.rare for bump in self.bumps_])

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from oversample.base import RegressionSampler
 from oversample.draw import Array, Draw, Floats
+from oversample.over import Oversampler
 from oversample.strategy import Bump
 from oversample.weights import ratio
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class DensityRatio(RegressionSampler):
+class DensityRatio(Oversampler):
     """New rows are copies, drawn with replacement from a bump ∝ (p_target / p_empirical)^exponent of their targets.
 
     Parameters

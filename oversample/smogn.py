@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oversample.base import NeighborSampler, spread_evenly
 from oversample.draw import Array, Draw, Floats, Mask, Rows
 from oversample.medians import Medians
 from oversample.noise import NoiseSampler
+from oversample.over import NeighborSampler, Pairs
 from oversample.strategy import Bump
 
 FEW = 0.05  # share of safe pairs under which SMOGN is little but noise
@@ -40,21 +40,12 @@ class SMOGN(NoiseSampler, NeighborSampler):
             )
         return draw
 
-    def _draw(self, X: Floats, y: Floats, bump: Bump, count: int, rng: np.random.Generator) -> Draw:
-        rows = bump.rows
-        self._note_few(bump)
-        seeds = spread_evenly(len(rows), count, rng)
-        if len(rows) == 1:
-            return Draw.copies(rows[seeds])
+    def _pair(self, X: Floats, y: Floats, bump: Bump, pairs: Pairs, rng: np.random.Generator) -> Draw:
         self._measure(X, y, bump)
-        points = self._blocks.measured(X[rows])
-        near = self._nearest(points)
-        partners = near[seeds, rng.integers(near.shape[1], size=count)]
-        share = rng.random(count)
-        safe, spread = self._judge(points, seeds, partners)
+        there = super()._pair(X, y, bump, pairs, rng)
+        safe, spread = self._judge(self._blocks.measured(X[bump.rows]), *pairs.T)
         self._safe.append(safe)
-        there = Draw.between(rows[seeds], rows[partners], share)
-        noise = Draw.around(rows[seeds], spread)
+        noise = Draw.around(there.first, spread)
         return Draw(*(np.where(safe, a, b) for a, b in zip(there, noise, strict=True)))
 
     def _judge(self, points: Floats, seeds: Rows, partners: Rows) -> tuple[Mask, Array]:

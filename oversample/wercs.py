@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from oversample.base import RegressionSampler
 from oversample.draw import Draw, Floats, Rows
+from oversample.over import Oversampler
 from oversample.strategy import Bump
 
 LEAST = 1e-300  # stands for a 1 − φ of 0: after every other
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class WERCS(RegressionSampler):
+class WERCS(Oversampler):
     """Copies drawn with replacement ∝ φ; with `undersample`, rows left out without replacement ∝ 1 − φ.
 
     Parameters

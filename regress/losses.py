@@ -65,11 +65,6 @@ class Loss:
         return score if self.squared else sigmoid(score)
 
 
-def effective_share(weight: NDArray[np.float64]) -> float:
-    """Kish's effective sample size over n: (Σw)² / (n Σw²)."""
-    return float(weight.sum() ** 2 / (len(weight) * (weight**2).sum()))
-
-
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 / (1 + exp(−x)) without overflow."""
     from scipy.special import expit

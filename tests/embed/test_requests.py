@@ -187,7 +187,7 @@ def test_refused(flags: dict[str, Any], message: str, weights: Path) -> None:
 
 def test_a_folder_without_weights_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"ruBERT holds no weights: expected model.safetensors or pytorch_model.bin"):
+    with pytest.raises(InputError, match=r"ruBERT holds no weights: expected model.safetensors"):
         one(text=(str(folder),))
 
 

@@ -222,7 +222,7 @@ def test_weights_have_one_name_wherever_they_come_from(tmp_path: Path) -> None:
     model = seeded("convnext_atto")
     state = model.state_dict()
     save_file(state, tmp_path / "a.safetensors")
-    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "a.pth")
+    save_file({f"module.{k}": v for k, v in state.items()}, tmp_path / "m.safetensors")
     save_file({k: v for k, v in state.items() if not k.startswith("head.fc")}, tmp_path / "b.safetensors")
     snapshot = tmp_path / "hub" / "models--timm--convnext_atto.d2_in1k" / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
@@ -230,7 +230,7 @@ def test_weights_have_one_name_wherever_they_come_from(tmp_path: Path) -> None:
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text("0" * 40)
 
-    encoders = [load("convnext_atto", tmp_path / name) for name in ("a.safetensors", "a.pth", "b.safetensors")]
+    encoders = [load("convnext_atto", tmp_path / name) for name in ("a.safetensors", "m.safetensors", "b.safetensors")]
     encoders.append(load("convnext_atto"))
     assert len({encoder.spec.key for encoder in encoders}) == 1
     rows = [encoder.encode([encoder.prepare(picture(0), KEY)]) for encoder in encoders]

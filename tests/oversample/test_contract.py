@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 import oversample
-from oversample import SAMPLERS, SMOTER, RandomOversampler, RandomUndersampler, RegressionSampler
+from oversample import SAMPLERS, SMOTER, Oversampler, RandomOversampler, RandomUndersampler, RegressionSampler
 from oversample.draw import Draw
 from oversample.strategy import Bump
 
@@ -237,7 +237,7 @@ def test_relevance_at_the_threshold_is_rare(Sampler: Any) -> None:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Noise(RegressionSampler):
+class Noise(Oversampler):
     """What a sampler of another recipe takes: its settings and two small methods."""
 
     scale: float = 1.0

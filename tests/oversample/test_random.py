@@ -95,8 +95,3 @@ def test_undersampling_where_nothing_is_rare_or_to_leave_out_warns() -> None:
         with pytest.warns(UserWarning, match=what):
             X_new, _ = RandomUndersampler(sampling_strategy=strategy).fit_resample(X, target)
         assert X_new.tobytes() == X.tobytes()
-
-
-def test_undersampling_cannot_be_turned_off() -> None:
-    with pytest.raises(ValueError, match="undersample=False: expected True, this sampler does nothing else"):
-        RandomUndersampler(undersample=False).fit(np.zeros((9, 2)), np.arange(9.0))

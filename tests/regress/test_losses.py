@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.config import InputError
-from regress.losses import Loss, effective_share, sigmoid
+from regress.losses import Loss, sigmoid
 
 Array = NDArray[np.float64]
 NAMES = ["mse", "bce", "wbce:2"]
@@ -106,9 +106,3 @@ def test_weights_are_exp_alpha_y() -> None:
 @pytest.mark.parametrize("name", ["mse", "bce"])
 def test_without_alpha_all_rows_count_the_same(name: str) -> None:
     np.testing.assert_array_equal(Loss.parse(name).weights(np.array([0.0, 0.4, 1.0])), np.ones(3))
-
-
-def test_effective_share_is_kish() -> None:
-    assert effective_share(np.ones(7)) == 1
-    assert effective_share(np.array([1.0, 0, 0, 0])) == 0.25
-    assert effective_share(np.array([1.0, 3.0])) == pytest.approx(16 / 20)
