@@ -8,6 +8,7 @@ million × 768 float32 with 23 % rare rows, SMOTER, take 472 CPU-seconds and at 
 import mmap
 import os
 import secrets
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from oversample.base import RegressionSampler
 from oversample.draw import Floats
 
 STEP = 4096  # rows read or checked at a time
+MOST_PACKED = 2000  # times that compression can shrink numbers: deflate makes 1,030 zeros one
 
 
 def resample(
@@ -93,11 +95,22 @@ def _rows(dataset: h5py.Dataset, folder: Path) -> Rows:
     offset = dataset.id.get_offset()  # None for chunks
     if offset is not None and dataset.dtype == dtype:
         return Rows(dataset.file.filename, dtype=dtype, mode="r", offset=offset, shape=dataset.shape)
+    _check_room(dataset, dtype.itemsize * dataset.size, folder)
     with tempfile.TemporaryFile(dir=folder) as file:
         for start in range(0, len(dataset), STEP):
             floating(dataset[start : start + STEP]).tofile(file)
         file.flush()
         return Rows(file, dtype=dtype, mode="r", shape=dataset.shape)
+
+
+def _check_room(dataset: h5py.Dataset, size: int, folder: Path) -> None:
+    """Numbers that are declared and stored nowhere are zeros without end: a file of 2 kB can ask for terabytes."""
+    stored, free, name = dataset.id.get_storage_size(), shutil.disk_usage(folder).free, dataset.name.lstrip("/")
+    if size > MOST_PACKED * stored:
+        what = f"{name!r} declares {size:,} bytes and stores {stored:,}"
+        raise ValueError(f"{dataset.file.filename}: {what}: expected a dataset that was written")
+    if size > free:
+        raise ValueError(f"{name!r} takes {size:,} bytes unpacked, {folder} has {free:,} free: pass another folder")
 
 
 def _open(source: Path) -> h5py.File:

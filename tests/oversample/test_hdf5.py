@@ -1,5 +1,6 @@
 """From file to file: the bytes of `fit_resample`, whatever the layout of the source; whole, or not there at all."""
 
+import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -236,3 +237,28 @@ def test_what_is_interrupted_leaves_no_trace(folder: Path) -> None:
         resample(folder / "a.h5", folder / "b.h5", Interrupted(), overwrite=True)
     assert sorted(path.name for path in folder.iterdir()) == ["a.h5", "b.h5"]
     assert (folder / "b.h5").read_text() == "older"
+
+
+@pytest.mark.parametrize("shape", [(1 << 40, 8), (4, 1 << 36)], ids=["tall", "wide"])
+@pytest.mark.parametrize("chunks", [(1, 8), None], ids=["chunks", "contiguous"])
+def test_what_is_declared_and_not_stored_is_not_unpacked(
+    tmp_path: Path, shape: tuple[int, int], chunks: tuple[int, int] | None
+) -> None:
+    """A file of 2 kB that declares terabytes of zeros would fill the disk."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("X", shape, "f4", chunks=chunks)
+        file.create_dataset("y", shape[:1], "f4", chunks=chunks and chunks[:1])
+    with pytest.raises(ValueError, match=r"'X' declares [\d,]+ bytes and stores 0") as caught:
+        resample(tmp_path / "a.h5", tmp_path / "b.h5", SMOTER())
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_what_no_disk_has_room_for_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("X", data=np.random.default_rng(0).normal(size=(50, 4)), chunks=(8, 4))
+        file["y"] = np.zeros(50)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1599)
+    monkeypatch.setattr("oversample.hdf5.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(ValueError, match=r"takes 1,600 bytes unpacked, .* has 1,599 free"):
+        resample(tmp_path / "a.h5", tmp_path / "b.h5", SMOTER())
