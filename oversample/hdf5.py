@@ -24,6 +24,7 @@ from oversample.base import RegressionSampler
 from oversample.draw import Floats
 
 STEP = 4096  # rows read or checked at a time
+SCATTERED = 128  # rows read at a time that may lie anywhere: the kernel may map 2 MB around each
 MOST_PACKED = 2000  # times that compression can shrink numbers: deflate makes 1,030 zeros one
 
 
@@ -82,8 +83,8 @@ class Rows(np.memmap[Any, Any]):
             return np.asarray(super().__getitem__(index))
         result = np.empty((len(index), *self.shape[1:]), dtype=self.dtype)
         order = np.argsort(index, kind="stable")  # a disk reads forwards
-        for start in range(0, len(order), STEP):
-            part = order[start : start + STEP]
+        for start in range(0, len(order), SCATTERED):
+            part = order[start : start + SCATTERED]
             result[part] = super().__getitem__(index[part])
             self._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
         return result
