@@ -68,9 +68,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     old = new.with_suffix(".old")
     try:
         yield new
-        for written in new.iterdir():
-            with open(written, "rb") as file:
-                os.fsync(file.fileno())
+        for written in sorted(new.rglob("*")):
+            if written.is_dir():
+                sync_folder(written)
+            else:
+                with open(written, "rb") as file:
+                    os.fsync(file.fileno())
         sync_folder(new)
         new.chmod(0o777 & ~_umask())
         if path.exists():

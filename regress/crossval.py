@@ -6,6 +6,7 @@ touches its prediction; samplers' synthetic rows are never calibrated on.
 """
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from regress.calibration import BetaCalibration, fit_beta
 from regress.choices import Choice
 from regress.features import Features
+from regress.fitted import Fitted
 from regress.folds import Folds
 from regress.losses import Loss
 from regress.models import Model, Training, model_class
-from regress.run import Fitted
 from regress.sampling import Part, resample, row_weights, told_once
 from regress.scaling import Scaler
 
@@ -56,7 +57,7 @@ class CrossValidation:
     y: NDArray[np.float64]  # (n,) rates
     groups: NDArray[np.int64]  # (n,) what an inner split must not tear apart: posts of one group or picture
     folds: Folds
-    _shared: dict[type, object] = field(default_factory=dict)
+    _shared: dict[Hashable, object] = field(default_factory=dict)
 
     def run(self, setup: Setup) -> Outcome:
         """Fit a setup on each fold's training part and once on all posts."""
@@ -87,14 +88,19 @@ class CrossValidation:
 
     def _fit(self, setup: Setup, rows: NDArray[np.int64]) -> tuple[Fitted, list[str]]:
         """Scale, sample or weigh, and fit on `rows` alone; with the sampler's notes."""
-        model_type = model_class(setup.model)
-        if model_type not in self._shared:
-            self._shared[model_type] = model_type.shared(self.features.X)
-        held = self._hold_out(rows, setup.seed) if model_type.early_stopping else np.zeros(len(rows), bool)
-        training, scaler, notes = self._training(setup, rows, held, scaled=model_type.representation == "scaled")
-        model: Model = model_type()
-        model.fit(training, setup.loss, setup.seed, self._shared[model_type])
+        model = model_class(setup.model)()
+        held = self._hold_out(rows, setup.seed) if model.early_stopping else np.zeros(len(rows), bool)
+        training, scaler, notes = self._training(setup, rows, held, scaled=model.representation == "scaled")
+        model.fit(training, setup.loss, setup.seed, self._share(model))
         return Fitted(model, scaler), notes
+
+    def _share(self, model: Model) -> object:
+        """What all fits of such models share, made once."""
+        if model.sharing is None:
+            return None
+        if model.sharing not in self._shared:
+            self._shared[model.sharing] = model.shared(self.features.X, None)
+        return self._shared[model.sharing]
 
     def _training(
         self, setup: Setup, rows: NDArray[np.int64], held: NDArray[np.bool_], *, scaled: bool

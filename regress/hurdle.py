@@ -4,6 +4,7 @@ P(y > 0 | x) · E[y | y > 0, x], each boosted trees of its own. What tells a pos
 not be what tells often from seldom, and one model has to trade them off; where it is the same, one model has more data.
 """
 
+from collections.abc import Hashable
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -25,9 +26,12 @@ class Hurdle(Model):
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
 
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:
-        return LightGBM.shared(X)
+    @property
+    def sharing(self) -> Hashable | None:
+        return "bins"
+
+    def shared(self, X: NDArray[np.float32], store: Path | None) -> object:
+        return LightGBM().shared(X, store)
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:
         """Boost both on the same bins; rows of 0 are left out of the second."""

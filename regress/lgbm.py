@@ -5,7 +5,7 @@ Binning 25,000 × 1,536 costs as much as 31 default trees; a fold's `Dataset.sub
 D² 0.401 in 3.8 CPU-seconds against 0.365 in 38.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -40,8 +40,11 @@ class LightGBM(Model):
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
 
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:
+    @property
+    def sharing(self) -> Hashable | None:
+        return "bins"
+
+    def shared(self, X: NDArray[np.float32], store: Path | None) -> object:  # noqa: ARG002
         """One Dataset of all rows: bin borders come from the features alone, no target is seen."""
         import lightgbm
 

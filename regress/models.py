@@ -1,5 +1,6 @@
 """The table of models, and what each of them does: fit on rows, predict, save and load without pickle."""
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -39,16 +40,36 @@ class Training:
     groups: NDArray[np.int64] | None = None  # (m,) rows of one group share something and are left out together
 
 
+@dataclass(frozen=True)
+class Search:
+    """What `--tune` tries for one setting: numbers from `low` to `high` (whole where both are), or `choices`."""
+
+    low: float = 0
+    high: float = 0
+    log: bool = False
+    choices: tuple[str | bool, ...] = ()
+
+
 class Model(Protocol):
-    """One regressor. `raw` features have NaN rows where a block is absent; `scaled` ones are standardised."""
+    """One regressor. `raw` features have NaN rows where a block is absent; `scaled` ones are standardised.
+
+    A model is a dataclass whose fields are its settings, what `--set` reaches; what is fitted ends in an underscore.
+    Fits run beside each other in threads: no global random state, no more than one thread each.
+    """
 
     representation: ClassVar[Literal["raw", "scaled"]]
-    calibrate: ClassVar[bool]
-    early_stopping: ClassVar[bool]
+    calibrate: ClassVar[bool] = True
+    early_stopping: ClassVar[bool] = False
+    losses: ClassVar[frozenset[str]] = frozenset({"mse", "bce", "wbce", "binomial"})
+    search: ClassVar[Mapping[str, Search]] = {}
 
-    @classmethod
-    def shared(cls, X: NDArray[np.float32]) -> object:  # noqa: ARG003 - for those that say otherwise
-        """What all folds share, made once per feature matrix; nothing, unless a model says otherwise."""
+    @property
+    def sharing(self) -> Hashable | None:
+        """Models of which this is equal share what `shared` returns; None: there is nothing to share."""
+        return None
+
+    def shared(self, X: NDArray[np.float32], store: Path | None) -> object:  # noqa: ARG002 - unless a model says otherwise
+        """What all fits on rows of one feature matrix share; `store`: a folder where it may be kept for next time."""
         return None
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None: ...

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from data.config import InputError
 from data.files import atomic_folder, sha256_file
 from regress.calibration import BetaCalibration
-from regress.models import Model, model_class
-from regress.scaling import Scaler
+from regress.fitted import Fitted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,19 +24,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 MANIFEST = "run.json"
 PREDICTIONS = "predictions.parquet"
-SCALER = "scaler.safetensors"
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A model with the scaling it was trained under: raw features in, predictions out (not yet calibrated)."""
-
-    model: Model
-    scaler: Scaler | None
-
-    def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """float32 (n, d) features, NaN rows where a block is absent → float64 (n,)."""
-        return self.model.predict(X if self.scaler is None else self.scaler.transform(X))
 
 
 @dataclass(frozen=True)
@@ -59,11 +45,7 @@ class Run:
 
     def load_model(self) -> Fitted:
         """The final model, refitted on all posts."""
-        from safetensors.numpy import load_file
-
-        model = model_class(self.manifest["model"]).load(self.folder)
-        scaled = (self.folder / SCALER).exists()
-        return Fitted(model, Scaler.from_arrays(load_file(self.folder / SCALER)) if scaled else None)
+        return Fitted.load(self.folder, self.manifest["model"])
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated predictions for the blocks `manifest["features"]` side by side, float32 (n, d) → float64 (n,)."""
@@ -74,14 +56,12 @@ class Run:
 
 def save_run(folder: Path, manifest: dict[str, Any], predictions: "pd.DataFrame", fitted: Fitted) -> Run:
     """Write a run folder, replacing an older one of the same name."""
-    from safetensors.numpy import save_file
-
     with atomic_folder(folder) as new:
         predictions.to_parquet(new / PREDICTIONS, index=False)
-        fitted.model.save(new)
-        if fitted.scaler is not None:
-            save_file(fitted.scaler.to_arrays(), new / SCALER)
-        files = {path.name: sha256_file(path) for path in sorted(new.iterdir())}
+        fitted.save(new)
+        files = {
+            path.relative_to(new).as_posix(): sha256_file(path) for path in sorted(new.rglob("*")) if path.is_file()
+        }
         text = json.dumps({"format": FORMAT, **manifest, "files": files}, indent=2, ensure_ascii=False, allow_nan=False)
         (new / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return load_run(folder)
@@ -104,6 +84,7 @@ def load_run(folder: Path) -> Run:
     if version != FORMAT:
         raise InputError(f"{path} has format {version!r}, this version reads {FORMAT}: fit again")
     for name, digest in files.items():
-        if Path(name).name != name or not (folder / name).is_file() or sha256_file(folder / name) != digest:
+        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        if not inside or not (folder / name).is_file() or sha256_file(folder / name) != digest:
             raise InputError(f"{folder} is damaged: {name!r} is not the file that was written: fit again")
     return Run(folder, manifest)

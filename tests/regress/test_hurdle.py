@@ -23,7 +23,7 @@ def training(n: int = 1500, seed: int = 0, zeros: bool = True) -> Training:
 
 def fit(data: Training, loss: str = "bce") -> Hurdle:
     model = Hurdle()
-    model.fit(data, Loss.parse(loss), 0, Hurdle.shared(data.X))
+    model.fit(data, Loss.parse(loss), 0, Hurdle().shared(data.X, None))
     return model
 
 

@@ -40,7 +40,7 @@ def test_rows_of_the_shared_bins_are_the_rows_themselves() -> None:
     """A subset of the shared Dataset and a Dataset of the same rows in the same bins must be the same model."""
     X, y = posts()
     rows = np.flatnonzero(np.random.default_rng(1).uniform(size=500) < 0.7)
-    shared, weight = LightGBM.shared(X), 1 + y[rows]
+    shared, weight = LightGBM().shared(X, None), 1 + y[rows]
     subset = fit(training(X[rows], y[rows], rows, weight), shared)
     copied = fit(training(X[rows], y[rows], None, weight), shared)
     np.testing.assert_allclose(subset.predict(X), copied.predict(X), rtol=1e-9)
@@ -49,7 +49,7 @@ def test_rows_of_the_shared_bins_are_the_rows_themselves() -> None:
 def test_labels_and_weights_follow_their_rows_in_any_order() -> None:
     X, y = posts()
     weight, rows = 1 + np.arange(500) / 500, np.random.default_rng(0).permutation(500)
-    shared, held = LightGBM.shared(X), np.arange(500) % 6 == 0
+    shared, held = LightGBM().shared(X, None), np.arange(500) % 6 == 0
     sorted_rows = fit(Training(X, y, weight, np.arange(500), BLOCKS, held), shared)
     shuffled = fit(Training(X[rows], y[rows], weight[rows], rows, BLOCKS, held[rows]), shared)
     np.testing.assert_allclose(shuffled.predict(X), sorted_rows.predict(X), rtol=1e-6)
@@ -57,9 +57,9 @@ def test_labels_and_weights_follow_their_rows_in_any_order() -> None:
 
 def test_one_dataset_serves_fold_after_fold() -> None:
     X, y = posts()
-    shared = LightGBM.shared(X)
+    shared = LightGBM().shared(X, None)
     first, second = np.arange(400), np.arange(100, 500)
-    alone = fit(training(X[second], y[second], second), LightGBM.shared(X)).predict(X)
+    alone = fit(training(X[second], y[second], second), LightGBM().shared(X, None)).predict(X)
     fit(training(X[first], y[first], first), shared)
     np.testing.assert_array_equal(fit(training(X[second], y[second], second), shared).predict(X), alone)
 
@@ -67,7 +67,7 @@ def test_one_dataset_serves_fold_after_fold() -> None:
 def test_rows_a_sampler_made_use_the_same_bins() -> None:
     X, y = posts()
     made = np.concatenate([X, X[y > 0.3] + np.float32(0.01)])
-    model = fit(training(made, np.concatenate([y, y[y > 0.3]]), None), LightGBM.shared(X))
+    model = fit(training(made, np.concatenate([y, y[y > 0.3]]), None), LightGBM().shared(X, None))
     new, truth = posts(seed=1)
     assert d2(truth, model.predict(new), np.full(500, y.mean())) > 0.3
 
@@ -77,7 +77,7 @@ def test_it_learns_from_absent_blocks() -> None:
     absent = np.arange(500) % 4 == 0
     X[absent] = np.nan
     y = np.random.default_rng(0).binomial(40, np.where(absent, 0.5, 0.05)) / 40
-    p = fit(training(X, y, np.arange(500)), LightGBM.shared(X)).predict(X)
+    p = fit(training(X, y, np.arange(500)), LightGBM().shared(X, None)).predict(X)
     assert p[absent].mean() > 0.4
     assert p[~absent].mean() < 0.1
 
@@ -86,7 +86,9 @@ def test_rates_of_three_rows_in_a_hundred_are_not_predicted_as_one() -> None:
     """The trap of LightGBM's "binary" on rates."""
     X, _ = posts()
     y = np.random.default_rng(0).beta(1, 30, 500)
-    assert fit(training(X, y, np.arange(500)), LightGBM.shared(X)).predict(X).mean() == pytest.approx(y.mean(), rel=0.1)
+    assert fit(training(X, y, np.arange(500)), LightGBM().shared(X, None)).predict(X).mean() == pytest.approx(
+        y.mean(), rel=0.1
+    )
 
 
 @pytest.mark.parametrize("loss", ["bce", "wbce:2"])
@@ -95,12 +97,12 @@ def test_labels_that_are_no_rates_are_refused(loss: str, bad: float) -> None:
     X, y = posts(60)
     y[7] = bad
     with pytest.raises(InputError, match="0 to 1"):
-        fit(training(X, y, np.arange(60)), LightGBM.shared(X), Loss.parse(loss))
+        fit(training(X, y, np.arange(60)), LightGBM().shared(X, None), Loss.parse(loss))
 
 
 def test_squared_loss_takes_any_number() -> None:
     X, y = posts()
-    p = fit(training(X, 100 * y - 20, np.arange(500)), LightGBM.shared(X), Loss.parse("mse")).predict(X)
+    p = fit(training(X, 100 * y - 20, np.arange(500)), LightGBM().shared(X, None), Loss.parse("mse")).predict(X)
     assert p.min() < 0
     assert p.max() > 1
     assert np.corrcoef(p, y)[0, 1] > 0.7
@@ -109,9 +111,9 @@ def test_squared_loss_takes_any_number() -> None:
 def test_held_out_rows_decide_when_to_stop() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, 10)).astype(np.float32), rng.beta(1, 9, 400)
-    noise = fit(training(X, y, np.arange(400)), LightGBM.shared(X))
+    noise = fit(training(X, y, np.arange(400)), LightGBM().shared(X, None))
     X, y = posts(400)
-    signal = fit(training(X, y, np.arange(400)), LightGBM.shared(X))
+    signal = fit(training(X, y, np.arange(400)), LightGBM().shared(X, None))
     trees = [kept(model) for model in (noise, signal)]
     assert trees[0] < 60 < trees[1]
 
@@ -124,7 +126,7 @@ def kept(model: LightGBM) -> int:
 def test_it_is_silent(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     X, y = posts(100)
     X[:, 3] = 1
-    model = fit(training(X, y, np.arange(100)), LightGBM.shared(X))
+    model = fit(training(X, y, np.arange(100)), LightGBM().shared(X, None))
     model.save(tmp_path)
     LightGBM.load(tmp_path).predict(X)
     assert capfd.readouterr() == ("", "")
@@ -132,7 +134,7 @@ def test_it_is_silent(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None
 
 def test_few_rows_and_equal_labels_give_a_constant() -> None:
     X, _ = posts(30)
-    p = fit(training(X, np.full(30, 0.2), np.arange(30)), LightGBM.shared(X)).predict(X)
+    p = fit(training(X, np.full(30, 0.2), np.arange(30)), LightGBM().shared(X, None)).predict(X)
     np.testing.assert_allclose(p, 0.2, rtol=1e-6)
 
 
@@ -140,7 +142,7 @@ def test_it_repeats_itself() -> None:
     assert PARAMETERS["deterministic"]
     X, y = posts()
     one, two, other = (
-        fit(training(X, y, np.arange(500)), LightGBM.shared(X), seed=seed).predict(X) for seed in (0, 0, 1)
+        fit(training(X, y, np.arange(500)), LightGBM().shared(X, None), seed=seed).predict(X) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()

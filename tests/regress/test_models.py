@@ -33,7 +33,7 @@ def fit(name: str, loss: str, seed: int = 0) -> tuple[Model, NDArray[np.float32]
     held = (np.arange(N) % 7 == 0) & model_type.early_stopping
     training = Training(X, y, parsed.weights(y), np.arange(N), BLOCKS, held)
     model = model_type()
-    model.fit(training, parsed, seed, model_type.shared(X))
+    model.fit(training, parsed, seed, model_type().shared(X, None))
     return model, posts(1)[0]
 
 
@@ -105,7 +105,7 @@ def test_fitting_changes_neither_features_nor_the_global_random_state(name: str)
     before, numpy_state, torch_state = X.copy(), str(np.random.get_state()), torch.get_rng_state()  # noqa: NPY002
     model_type, loss = model_class(name), Loss.parse("bce")
     held = (np.arange(N) % 7 == 0) & model_type.early_stopping
-    model_type().fit(Training(X, y, np.ones(N), np.arange(N), BLOCKS, held), loss, 0, model_type.shared(X))
+    model_type().fit(Training(X, y, np.ones(N), np.arange(N), BLOCKS, held), loss, 0, model_type().shared(X, None))
     np.testing.assert_array_equal(X, before)
     assert str(np.random.get_state()) == numpy_state  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), torch_state)

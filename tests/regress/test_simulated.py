@@ -202,7 +202,7 @@ def test_models_learn_repeat_themselves_and_survive_a_file(name: str, loss: str,
     predictions = []
     for _ in range(2):
         model = kind()
-        model.fit(training(name, X, y, chosen, alone(N)), chosen, 0, kind.shared(X))
+        model.fit(training(name, X, y, chosen, alone(N)), chosen, 0, kind().shared(X, None))
         predictions.append(model.predict(X))
     assert np.array_equal(*predictions)
     assert spearman(truth, predictions[0]) > 0.5
@@ -217,13 +217,13 @@ def test_trees_refuse_rates_above_one() -> None:
     X, y, _, _ = simulate()
     kind, loss = model_class("lgbm"), Loss.parse("bce")
     with pytest.raises(InputError, match="0 to 1"):
-        kind().fit(training("lgbm", X, y + 0.5, loss, alone(N)), loss, 0, kind.shared(X))
+        kind().fit(training("lgbm", X, y + 0.5, loss, alone(N)), loss, 0, kind().shared(X, None))
 
 
 def test_bins_of_a_sampled_fold_are_the_shared_ones() -> None:
     X, y, _, _ = simulate()
     kind, loss = model_class("lgbm"), Loss.parse("bce")
-    shared, models = kind.shared(X), []
+    shared, models = kind().shared(X, None), []
     for rows in (alone(N), None):
         model: Any = kind()
         model.fit(training("lgbm", X, y, loss, rows), loss, 0, shared)
@@ -312,7 +312,7 @@ def test_models_that_stop_early_also_fit_when_nothing_is_held_out(name: str) -> 
     kind, loss = model_class(name), Loss.parse("bce")
     full = training(name, X, y, loss, alone(N))
     model = kind()
-    model.fit(dataclasses.replace(full, held=np.zeros(N, bool)), loss, 0, kind.shared(X))
+    model.fit(dataclasses.replace(full, held=np.zeros(N, bool)), loss, 0, kind().shared(X, None))
     assert spearman(truth, model.predict(X)) > 0.5
 
 
