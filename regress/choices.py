@@ -7,11 +7,6 @@ several values, as it does encoders in `--features`. Samplers go by their names 
 adds "-weights" to its name in `oversample.weights.WEIGHTS`, since "ratio" is both.
 """
 
-import contextlib
-import inspect
-import math
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +15,8 @@ import numpy as np
 
 from data.config import InputError
 from data.names import unknown
+from regress.settings import NONE, read_settings, spelt
 
-NONE = "none"
 WEIGHTED = "-weights"
 LIBRARY_ONLY = {
     "random_state": "it is --seed",
@@ -50,15 +45,14 @@ class Choice:
             raise InputError(_unknown(name, known))
         if name == NONE and colon:
             raise InputError(f"--oversample {text}: none takes no settings")
-        settings = _settings(text, rest.split(",") if colon else [], known[name])
+        settings = read_settings(f"--oversample {text}", rest.split(",") if colon else [], known[name], LIBRARY_ONLY)
         _check(text, name, settings)
         return cls(name, settings)
 
     @property
     def text(self) -> str:
         """One spelling of each choice: the settings in the order of the code, without defaults."""
-        shown = ",".join(f"{key}={_spelt(value)}" for key, value in self.settings.items())
-        return f"{self.name}:{shown}" if shown else self.name
+        return f"{self.name}:{spelt(self.settings)}" if self.settings else self.name
 
     @property
     def samples(self) -> bool:
@@ -101,92 +95,6 @@ def _known() -> dict[str, Callable[..., Any]]:
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     meant = name + WEIGHTED if name + WEIGHTED in known else name
     return unknown(meant, known, "sampler").replace(repr(meant), repr(name), 1)
-
-
-def _settings(text: str, items: list[str], target: Callable[..., Any]) -> dict[str, Any]:
-    """Values of the settings that are not the default, in the order of the code."""
-    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    known = {p.name: p.default for p in inspect.signature(target).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    found: dict[str, Any] = {}
-    for key, equals, value in (item.partition("=") for item in items):
-        if not equals:
-            raise InputError(f"--oversample {text}: {key!r} is no setting: expected NAME:key=value,key=value")
-        if key not in known:
-            raise InputError(f"--oversample {text}: {unknown(key, known.keys() - LIBRARY_ONLY.keys(), 'setting')}")
-        if key in found:
-            raise InputError(f"--oversample {text}: {key} is given twice: keep one")
-        if key in LIBRARY_ONLY:
-            raise InputError(f"--oversample {text}: {key} cannot be set here: {LIBRARY_ONLY[key]}")
-        found[key] = _typed(text, key, value, hints[key])
-    return {key: found[key] for key, default in known.items() if key in found and found[key] != default}
-
-
-def _typed(text: str, key: str, value: str, hint: Any) -> Any:
-    """The value as the first type of the setting that it can be read as; words come last."""
-    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    kinds = {typing.get_origin(kind) or kind for kind in (typing.get_args(hint) if union else [hint])}
-    for kind, (read, _) in KINDS.items():
-        with contextlib.suppress(ValueError):
-            if kind in kinds:
-                return read(value)
-    expected = " or ".join(what for kind, (_, what) in KINDS.items() if kind in kinds)
-    raise InputError(f"--oversample {text}: {key}={value!r}: expected {expected or 'nothing: it is for Python only'}")
-
-
-def _bool(value: str) -> bool:
-    if value not in ("true", "false"):
-        raise ValueError
-    return value == "true"
-
-
-def _finite(value: str) -> float:
-    if not math.isfinite(number := float(value)):
-        raise ValueError
-    return number
-
-
-def _factors(value: str) -> dict[int, float]:
-    pairs = (pair.split(":") for pair in value.split("+"))
-    return dict(sorted((int(bump), _finite(factor)) for bump, factor in pairs))
-
-
-def _nothing(value: str) -> None:
-    if value != NONE:
-        raise ValueError
-
-
-def _words(value: str) -> tuple[str, ...]:
-    if "+" not in value:
-        raise ValueError
-    return tuple(value.split("+"))
-
-
-def _word(value: str) -> str:
-    if not value:
-        raise ValueError
-    return value
-
-
-KINDS: dict[Any, tuple[Callable[[str], Any], str]] = {
-    bool: (_bool, "true or false"),
-    int: (int, "a whole number"),
-    float: (_finite, "a number"),
-    Mapping: (_factors, "bumps and factors such as 0:1+1:3"),
-    type(None): (_nothing, NONE),
-    Sequence: (_words, "several words such as image+text"),
-    str: (_word, "a word"),
-}
-
-
-def _spelt(value: Any) -> str:
-    """A value as it is written in the flag."""
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return "+".join(f"{bump}:{_spelt(factor)}" for bump, factor in value.items())
-    if isinstance(value, tuple):
-        return "+".join(value)
-    return repr(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _check(text: str, name: str, settings: dict[str, Any]) -> None:

@@ -4,6 +4,8 @@ A kNN scored 0.256 on random folds and 0.034 by author: where it does well, look
 Distances are taken in principal components; how many neighbours count is chosen by leave-one-out.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,27 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from regress.linear import Projection
+from regress.linear import COMPONENTS, Projection
 from regress.losses import Loss
 from regress.metrics import clip, cross_entropy
-from regress.models import Model, Training
+from regress.models import Model, Search, Training, at_least_one
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
 NEIGHBORS = (5, 10, 20, 40, 80, 160)
 
 
+@dataclass(kw_only=True, eq=False)
 class Neighbors(Model):
     """Weighted mean of the k nearest training rows' targets, k from 5 to 160."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
-    calibrate: ClassVar[bool] = True
-    early_stopping: ClassVar[bool] = False
+    search: ClassVar[Mapping[str, Search]] = {"components": Search(16, 512, log=True)}
+
+    neighbors: int | None = None  # None: chosen
+    components: int = COMPONENTS
+
+    def __post_init__(self) -> None:
+        at_least_one(components=self.components, neighbors=1 if self.neighbors is None else self.neighbors)
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Keep the rows; choose k by the leave-one-out loss of the training rows."""
-        self.projection_, Z = Projection.fit(training)
+        self.projection_, Z = Projection.fit(training, self.components)
         self.rows_, self.y_, self.weight_ = _points(Z), training.y, training.weight
+        if self.neighbors is not None:
+            self.k_ = min(self.neighbors, len(Z))
+            return
         near = self._search(self.rows_, min(NEIGHBORS[-1] + 1, len(Z)))
         itself = near == np.arange(len(Z))[:, None]
         itself[~itself.any(axis=1), -1] = True  # of more copies than neighbours, any may be the row

@@ -30,11 +30,11 @@ class Projection:
     spread: float
 
     @classmethod
-    def fit(cls, training: Training) -> tuple["Projection", Array]:
+    def fit(cls, training: Training, components: int = COMPONENTS) -> tuple["Projection", Array]:
         """The components of the training rows, and these rows in them, float64 (m, k)."""
         scale = _block_scale(training)
         scaled = training.X * scale
-        axes = _principal_axes(scaled)
+        axes = _principal_axes(scaled, components)
         Z = np.asarray(scaled, dtype=np.float64) @ axes
         center, spread = Z.mean(axis=0), float(np.sqrt(Z.var(axis=0).sum())) or 1.0
         # row by row in memory: safetensors writes other arrays as they lie, and reads them back transposed
@@ -61,13 +61,13 @@ def _block_scale(training: Training) -> Array:
     return scale
 
 
-def _principal_axes(X: Array) -> Array:
-    """(d, k) orthonormal axes of the k ≤ 256 largest variances, from the smaller of the two Gram matrices."""
+def _principal_axes(X: Array, components: int) -> Array:
+    """(d, k) orthonormal axes of the largest variances, from the smaller of the two Gram matrices."""
     centered = np.asarray(X - X.mean(axis=0), dtype=np.float64)
     n, d = centered.shape
     gram = centered.T @ centered if d <= n else centered @ centered.T
     values, vectors = np.linalg.eigh(gram)
-    keep = np.flatnonzero(values > values[-1] * 1e-9)[::-1][:COMPONENTS]
+    keep = np.flatnonzero(values > values[-1] * 1e-9)[::-1][:components]
     axes = vectors[:, keep] if d <= n else centered.T @ (vectors[:, keep] / np.sqrt(values[keep]))
     # eigenvectors have no sign of their own: fix it, so that the same rows give the same bytes
     signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])

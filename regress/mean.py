@@ -1,5 +1,6 @@
 """Predict the training mean: what every other model has to beat. D² is 0 by construction."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -13,12 +14,13 @@ from regress.models import Model, Training
 FILE = "model.safetensors"
 
 
+@dataclass(kw_only=True, eq=False)
 class Mean(Model):
     """The plain mean of the training targets, whatever the loss."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "raw"
     calibrate: ClassVar[bool] = False
-    early_stopping: ClassVar[bool] = False
+    losses: ClassVar[frozenset[str]] = frozenset({"mse", "bce", "wbce", "binomial", "focal", "bmse"})
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         self.mean_ = float(training.y.mean())

@@ -16,6 +16,7 @@ from regress.losses import Loss
 MODELS = {
     "mean": "regress.mean:Mean",
     "ridge": "regress.ridge:Ridge",
+    "binridge": "regress.ridge:BinomialRidge",
     "lgbm": "regress.lgbm:LightGBM",
     "hurdle": "regress.hurdle:Hurdle",
     "hgb": "regress.hgb:HistGradientBoosting",
@@ -82,6 +83,13 @@ class Model(Protocol):
 
     @classmethod
     def load(cls, folder: Path) -> Self: ...
+
+
+def at_least_one(**settings: int) -> None:
+    """Raise ValueError for a setting below 1."""
+    for name, value in settings.items():
+        if value < 1:
+            raise ValueError(f"{name}={value}: expected 1 or more")
 
 
 def model_class(name: str) -> type[Model]:

@@ -4,6 +4,8 @@ z(x) = √(2/D) cos(Wx + b) with W ~ N(0, 1/ℓ²), b ~ U(0, 2π), so that z(x)�
 ridge of 25,000 posts would need a 5 GB matrix for, 512 features do; they see what bends, where `ridge` sees lines.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -11,29 +13,40 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from regress.linear import Projection, choose_penalty, solve
+from regress.linear import COMPONENTS, Projection, choose_penalty, solve
 from regress.losses import Loss
-from regress.models import Model, Training
+from regress.models import Model, Search, Training, at_least_one
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
-FEATURES = 512
 PAIRS = 2000  # of rows whose median distance is the kernel's length
 
 
+@dataclass(kw_only=True, eq=False)
 class RandomFourier(Model):
     """Penalised linear predictor on random Fourier features of the principal components."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
-    calibrate: ClassVar[bool] = True
-    early_stopping: ClassVar[bool] = False
+    search: ClassVar[Mapping[str, Search]] = {
+        "components": Search(16, 512, log=True),
+        "length": Search(0.3, 3.0, log=True),
+    }
+
+    features: int = 512
+    components: int = COMPONENTS
+    length: float = 1.0  # of the kernel, in median distances of two rows
+
+    def __post_init__(self) -> None:
+        at_least_one(features=self.features, components=self.components)
+        if self.length <= 0:
+            raise ValueError(f"length={self.length:g}: expected a number above 0")
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Draw the features, choose λ by leave-one-group-out, fit on all training rows."""
         rng = np.random.default_rng(seed)
-        self.projection_, Z = Projection.fit(training)
-        features = min(FEATURES, len(Z))
-        self.frequencies_ = rng.normal(size=(Z.shape[1], features)) / _length(Z, rng)
+        self.projection_, Z = Projection.fit(training, self.components)
+        features = min(self.features, len(Z))
+        self.frequencies_ = rng.normal(size=(Z.shape[1], features)) / (self.length * _length(Z, rng))
         self.phases_ = rng.uniform(0, 2 * np.pi, features)
         F = self._features(Z)
         self.theta_ = solve(F, training.y, training.weight, loss, choose_penalty(F, training, loss))

@@ -1,8 +1,10 @@
-"""Ridge regression on principal components: binomial by Newton for rates, in closed form for `mse`.
+"""Ridge regression on principal components: by Newton for rates, in closed form for `mse`.
 
 The penalty is chosen inside the training part by leaving out one group of posts at a time, without refitting.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -11,25 +13,33 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from regress.linear import Projection, choose_penalty, solve
+from regress.linear import COMPONENTS, Projection, choose_penalty, solve
 from regress.losses import Loss, sigmoid
-from regress.models import Model, Training
+from regress.models import Model, Search, Training, at_least_one
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
 
 
+@dataclass(kw_only=True, eq=False)
 class Ridge(Model):
     """Linear predictor θ·x + c minimising weighted loss / n + λ‖θ‖²/2 over principal components."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
-    calibrate: ClassVar[bool] = True
-    early_stopping: ClassVar[bool] = False
+    search: ClassVar[Mapping[str, Search]] = {"components": Search(16, 512, log=True)}
+
+    components: int = COMPONENTS
+    penalty: float | None = None  # λ; None: chosen
+
+    def __post_init__(self) -> None:
+        at_least_one(components=self.components)
+        if self.penalty is not None and self.penalty <= 0:
+            raise ValueError(f"penalty={self.penalty:g}: expected a number above 0, or none to have it chosen")
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Project, choose λ by leave-one-group-out, fit on all training rows."""
-        projection, Z = Projection.fit(training)
-        self.penalty_ = choose_penalty(Z, training, loss)
+        projection, Z = Projection.fit(training, self.components)
+        self.penalty_ = choose_penalty(Z, training, loss) if self.penalty is None else self.penalty
         *theta, intercept = solve(Z, training.y, training.weight, loss, self.penalty_)
         self.squared_ = loss.squared
         self.coef_ = projection.axes @ np.array(theta) / projection.spread
@@ -50,3 +60,9 @@ class Ridge(Model):
             model.squared_ = file.metadata()["link"] == "identity"
             model.coef_, model.intercept_ = file.get_tensor("coef"), float(file.get_tensor("intercept")[0])
         return model
+
+
+class BinomialRidge(Ridge):
+    """Ridge for counts: the binomial likelihood of each post's trials, less what they share (`--loss binomial`)."""
+
+    losses: ClassVar[frozenset[str]] = frozenset({"binomial"})

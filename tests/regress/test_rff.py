@@ -5,7 +5,7 @@ import numpy as np
 from regress.losses import Loss
 from regress.metrics import d2
 from regress.models import Training
-from regress.rff import FEATURES, RandomFourier, _length
+from regress.rff import RandomFourier, _length
 from regress.ridge import Ridge
 
 
@@ -24,7 +24,7 @@ def test_products_of_features_are_the_gaussian_kernel() -> None:
     F = model._features(Z)
     distance = ((Z[:, None] - Z[None]) ** 2).sum(axis=2)
     scale = _length(model.projection_.apply(data.X), np.random.default_rng(1))
-    assert F.shape[1] == FEATURES
+    assert F.shape[1] == model.features
     np.testing.assert_allclose(F @ F.T, np.exp(-distance / (2 * scale**2)), atol=0.2)
 
 
