@@ -21,6 +21,11 @@ TRIALS = "view"
 ACTIVITIES = ("like", "comment", "hide", "expand", "open_photo", "open", "share_to_message")
 FEWEST_POSTS = 20
 
+
+class NothingToLearn(InputError):  # noqa: N818 - an InputError like the others
+    """All posts have one rate."""
+
+
 Problem = tuple[NDArray[np.bool_], Callable[[int], str]]  # which rows, and what is wrong with one of them
 
 
@@ -74,7 +79,7 @@ def read_target(
     y = _numbers(table[target])[rows] / seen[rows]
     name = f"{target} / {trials}"
     if np.ptp(y) == 0:
-        raise InputError(f"{name} is {y[0]:g} for all {len(y):,} posts: nothing to learn: pass another --target")
+        raise NothingToLearn(f"{name} is {y[0]:g} for all {len(y):,} posts: nothing to learn: pass another --target")
     return Target(name, rows.astype(np.int64), y, seen[rows], trials, least, int(invalid.sum()))
 
 

@@ -1,39 +1,37 @@
 """What all runs of one `regress.fit` call share: the posts kept, their target, their features, the folds."""
 
+import contextlib
 import hashlib
-import platform
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
-from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.config import InputError, as_json, canonical_json
+from data.config import InputError, canonical_json
 from data.files import sha256_file
-from data.names import pick
 from data.posts import Posts, open_posts
-from data.targets import Target, read_target
+from data.targets import ACTIVITIES, NothingToLearn, Target, read_target
 from embed.content import KINDS, read_keys
-from regress.choices import NOTHING, Choice, parse_choices
-from regress.crossval import CrossValidation, Outcome, Setup
+from regress import manifest
+from regress.crossval import CrossValidation
 from regress.features import Features, read_features
-from regress.folds import Folds, make_folds
-from regress.inference import bootstrap, verdict
-from regress.losses import KNOWN, Loss
-from regress.metrics import scores
-from regress.models import MODELS
-from regress.run import Run, save_run
-from regress.sampling import neighbors_by
+from regress.foldfile import FoldFiles, digest
+from regress.folds import Folds, make_folds, parse_folds, time_folds
+from regress.metrics import d2
+from regress.run import Run, load_run, save_run
+from regress.setups import Grid
+from regress.trainer import Setup, Trainer
 
 if TYPE_CHECKING:
     from regress.fit import Fit
 
-PACKAGES = ("embed-regress", "numpy", "scikit-learn", "lightgbm", "torch", "timm", "transformers", "h5py")
 LONGEST = 150  # characters of a run's name in its folder's: file systems allow 255 bytes, and the digest follows
+ALL = "all"
+FOLD_FILES = ".folds"  # hidden: not a run
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -45,148 +43,209 @@ class Experiment:
     posts_sha256: str
     target: Target
     features: list[Features]
-    losses: list[Loss]
-    choices: list[Choice]
-    clusters: NDArray[
-        np.int64
-    ]  # (n,) what no inner split tears apart and the bootstrap draws whole: groups, else posts with one picture or text
-    folds: Folds
+    grid: "Grid"
+    # (n,) what no inner split tears apart and the bootstrap draws whole: groups, else posts with one picture or text
+    clusters: Rows
+    partitions: tuple[Folds, ...]
+    rivals: dict[str, Folds]  # other ways to fold, by what they are called, that --leakage asks for
     notes: list[str] = field(default_factory=list)
-    _validations: dict[str, CrossValidation] = field(default_factory=dict)
+    _validations: dict[str, tuple[str, CrossValidation]] = field(default_factory=dict)
 
-    def setups(self) -> Iterator[tuple[Setup, Features]]:
-        """Every combination asked for. The mean knows neither features nor losses nor samplers: once is enough."""
-        config, seen_mean = self.config, False
-        for features, model, loss, choice in product(self.features, config.model, self.losses, self.choices):
-            if model == "mean":
-                if not seen_mean:
-                    yield Setup(model, loss, NOTHING, "none", config.seed), features
-                seen_mean = True
-            else:
-                yield Setup(model, loss, choice, config.calibration, config.seed), features
+    def fit(self, setup: Setup, features: Features) -> tuple[Run, bool]:
+        """The run of a setup: read where it is kept already (True), else fitted, scored and written (False)."""
+        folder = self._folder(setup, features)
+        if not self.config.refit and (kept := _kept(folder, self.key(setup, features))):
+            return kept, True
+        outcome = self._validation(features)[1].run(setup)
+        described = manifest.describe(self, setup, features, outcome)
+        described["leakage"] = self._leakage(setup, features, described["metrics"]["d2"])
+        return save_run(folder, described, manifest.table(self, outcome), outcome.fitted), False
 
-    def fit(self, setup: Setup, features: Features) -> Run:
-        """Cross-validate, score, refit on all posts and write the run's folder."""
-        if features.name not in self._validations:
-            self._validations.clear()  # one feature matrix and its bins in memory at a time
-            self._validations[features.name] = CrossValidation(features, self.target.y, self.clusters, self.folds)
-        outcome = self._validations[features.name].run(setup)
-        manifest = self._manifest(setup, features, outcome)
-        identity = {
-            key: manifest[key] for key in ("comparable", "features", "model", "loss", "oversample", "calibration")
-        }
-        digest = hashlib.sha256(canonical_json({**identity, "seed": setup.seed}).encode()).hexdigest()
-        folder = self.config.out / f"{manifest['name'].replace('/', '--')[:LONGEST]}-{digest[:6]}"
-        return save_run(folder, manifest, self._predictions(outcome), outcome.fitted)
+    def key(self, setup: Setup, features: Features) -> str:
+        """SHA-256 of what a run depends on."""
+        return manifest.run_key(self, setup, features)
 
-    def _manifest(self, setup: Setup, features: Features, outcome: Outcome) -> dict[str, Any]:
-        y, target, config = self.target.y, self.target, self.config
-        parts = [setup.model] if setup.model == "mean" else [setup.model, setup.loss.name, features.name]
-        parts += [] if setup.oversample == NOTHING else [setup.oversample.text]
-        table = {"path": self.posts.path.as_posix(), "sha256": self.posts_sha256, "n": len(self.posts)}
-        about = {
-            "name": target.name,
-            "trials": target.trials_name,
-            "min_trials": target.min_trials,
-            "n": len(y),
-            "zeros": int((y == 0).sum()),
-        }
-        comparable = {"posts": self.posts_sha256, "target": about, "folds": self.folds.digest}
-        interval = bootstrap(y, outcome.prediction, outcome.mean, self.clusters, seed=config.seed)
-        judged = verdict(y, outcome.prediction, outcome.mean, self.clusters, seed=config.seed)
-        measured = scores(y, outcome.prediction, outcome.mean, target.trials)
+    def ground(self, features: Features) -> str:
+        """SHA-256 of the numbers that a fit depends on."""
+        return self._validation(features)[0]
+
+    def folding(self) -> dict[str, Any]:
+        """How the posts are parted, as a run tells it."""
+        config, parts = self.config, self.partitions
+        digests = "".join(folds.digest for folds in parts).encode()
         return {
-            "name": "-".join(parts),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "posts": table,
-            "target": about,
-            "cache": config.cache.as_posix(),
-            "features": [] if setup.model == "mean" else features.names,
-            "fingerprints": {block.name: block.fingerprint for block in features.blocks},
-            "model": setup.model,
-            "loss": setup.loss.name,
-            "oversample": setup.oversample.text,
-            "calibration": setup.calibration,
-            "folds": {
-                "n": self.folds.n_folds,
-                "seed": config.seed,
-                "digest": self.folds.digest,
-                "purged": self.folds.purged,
-                "group": config.group,
-            },
-            "config": as_json(config),
-            "comparable": hashlib.sha256(canonical_json(comparable).encode()).hexdigest(),
-            "metrics": {**measured.to_json(), "d2_low": interval.d2_low, "d2_high": interval.d2_high},
-            "verdict": {"name": judged.name, "why": judged.why},
-            "calibrator": outcome.calibrator.to_json() if outcome.calibrator else None,
-            "notes": outcome.notes,
-            "seconds": outcome.seconds,
-            "environment": environment(),
+            "n": parts[0].n_folds - parts[0].forward,  # by time, the first only calibrates
+            "repeats": len(parts),
+            "seed": config.seed,
+            "digest": parts[0].digest if len(parts) == 1 else hashlib.sha256(digests).hexdigest(),
+            "purged": sum(folds.purged for folds in parts),
+            "group": config.group,
+            "time": config.time,
         }
 
-    def _predictions(self, outcome: Outcome) -> Any:
-        import pandas as pd
+    def _validation(self, features: Features) -> tuple[str, CrossValidation]:
+        """The loop on one feature matrix, with the digest of its ground; one matrix in memory at a time."""
+        if features.name not in self._validations:
+            self._validations.clear()
+            y, trials, cache = self.target.y, self.target.trials, self.config.cache
+            columns = digest(features.X)
+            ground = digest(y, trials, self.clusters) + columns
+            store = cache.with_name(cache.name + ".bins") / columns[:32]
+            trainer = Trainer(features, y, trials, self.clusters, store)
+            files = FoldFiles(self.config.out / FOLD_FILES, ground)
+            self._validations[features.name] = ground, CrossValidation(trainer, self.partitions, files)
+        return self._validations[features.name]
 
-        ids = self.posts.ids()
-        return pd.DataFrame(
-            {
-                "id": [ids[row] for row in self.target.rows],
-                "row": self.target.rows,
-                "fold": self.folds.assignment,
-                "y": self.target.y,
-                "trials": self.target.trials,
-                "mean": outcome.mean,
-                "raw": outcome.raw,
-                "prediction": outcome.prediction,
-                "cluster": self.clusters,
-            }
-        )
+    def _folder(self, setup: Setup, features: Features) -> Path:
+        """Where the run of a setup belongs: one folder, however often it is fitted."""
+        used = [] if setup.model == "mean" else features.names
+        identity = {"comparable": manifest.comparable(self), "features": used, "calibration": setup.calibration}
+        parts = {**identity, **setup.identity(), "members": [member.identity() for member in setup.members]}
+        short = hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:6]
+        name = manifest.name(setup, features).replace("/", "--")[:LONGEST]
+        activity = self.target.name.partition(" ")[0].replace("/", "--")
+        return self.config.out / f"{activity + '-' if self.config.target == ALL else ''}{name}-{short}"
+
+    def _leakage(self, setup: Setup, features: Features, d2_here: float) -> dict[str, Any] | None:
+        """D² on other folds beside that on these: what posts of one group, or later ones, give away."""
+        if not self.rivals:
+            return None
+        found = {self.kind: {"d2": d2_here, "n": int(self.partitions[0].scored.sum())}}
+        for kind, folds in self.rivals.items():
+            each = self._validation(features)[1].out_of_fold(setup, folds)
+            rows = folds.scored
+            score = d2(self.target.y[rows], each.prediction[rows], each.mean[rows])
+            found[kind] = {"d2": score, "n": int(rows.sum())}
+        return found
+
+    @property
+    def kind(self) -> str:
+        """What the folds of the runs are called beside other ways to fold."""
+        return "time" if self.config.time else "grouped" if self.config.group else "purged"
 
 
-def prepare(config: "Fit") -> Experiment:
-    """Read the posts, the target and the features, and draw the folds; names are checked before anything is read."""
-    if not config.model:
-        raise InputError(f"--model names nothing: expected one or more of {', '.join(MODELS)}")
-    if not config.loss:
-        raise InputError(f"--loss names nothing: expected one or more of {', '.join(KNOWN)}")
-    for model in config.model:
-        pick(MODELS, model, "model")
-    choices = parse_choices(config.oversample)
-    losses = [Loss.parse(text) for text in config.loss]
+def _kept(folder: Path, key: str) -> Run | None:
+    """The run in a folder, if it is whole and depends on the same; else it is fitted again."""
+    with contextlib.suppress(InputError):
+        run = load_run(folder)
+        if run.manifest.get("key") == key:
+            return run
+    return None
+
+
+def prepare(config: "Fit") -> list[Experiment]:
+    """Read the posts, the targets and the features, and draw the folds; names are checked before anything is read.
+
+    One experiment for each target: one, or with `--target all` every activity of the table that varies.
+
+    Raises:
+        InputError: a name is unknown, the table's counts cannot be right, or the cache lacks these posts.
+    """
+    grid = Grid.parse(config)
+    n_folds, repeats = parse_folds(config.folds)
     posts = open_posts(config)
-    target = read_target(posts, config.target, config.trials, config.min_trials, config.drop_invalid)
-    groups = _groups(posts, config.group, target.rows)
-    keys = {kind: table.take(target.rows) for kind, table in read_keys(posts).items()}
-    table_argument = config.posts.as_posix() if config.posts else ""
-    features, notes = read_features(config.cache, keys, config.features, table_argument)
-    _check_blocks(choices, features)
-    contents = np.stack([keys[kind].identities() for kind in KINDS], axis=1)
-    folds = make_folds(target.y, groups, contents, n_folds=config.folds, seed=config.seed)
-    if folds.purged:
-        notes.append(
-            f"{folds.purged:,} training rows purged over all folds: their picture or text is also in the test part"
+    targets, notes = _targets(posts, config)
+    sha256, all_keys = sha256_file(posts.path), read_keys(posts)
+    table = config.posts.as_posix() if config.posts else ""
+    known: dict[bytes, tuple[list[Features], list[str]]] = {}  # targets that keep the same posts share features
+    experiments = []
+    for target in targets:
+        keys = {kind: each.take(target.rows) for kind, each in all_keys.items()}
+        rows = target.rows.tobytes()
+        if rows not in known:
+            known[rows] = read_features(config.cache, keys, config.features, table)
+            notes += [*_left_out(posts, target), *known[rows][1]]
+        grid.check(known[rows][0])
+        contents = np.stack([keys[kind].identities() for kind in KINDS], axis=1)
+        groups = _groups(posts, config.group, target.rows)
+        partitions, rivals = _partitions(config, posts, target, groups, contents, (n_folds, repeats))
+        experiment = Experiment(
+            config=config,
+            posts=posts,
+            posts_sha256=sha256,
+            target=target,
+            features=known[rows][0],
+            grid=grid,
+            clusters=_clusters(contents) if groups is None else groups,
+            partitions=partitions,
+            rivals=rivals,
         )
-    return Experiment(
-        config=config,
-        posts=posts,
-        posts_sha256=sha256_file(posts.path),
-        target=target,
-        features=features,
-        losses=losses,
-        choices=choices,
-        clusters=_clusters(contents) if groups is None else groups,
-        folds=folds,
-        notes=[*_left_out(posts, target), *notes],
-    )
+        experiments.append(experiment)
+        if purged := experiment.folding()["purged"]:
+            note = f"{purged:,} training rows purged over all folds: their picture or text is also in the test part"
+            notes += [] if note in notes else [note]
+    experiments[0].notes.extend(notes)
+    return experiments
 
 
-def _check_blocks(choices: list[Choice], features: list[Features]) -> None:
-    """Raise `InputError` where a sampler is to find neighbours by a block that a feature set does not have."""
-    for choice, each in product(choices, features):
+def _targets(posts: Posts, config: "Fit") -> tuple[list[Target], list[str]]:
+    """The target, or with "all" those of the activities that vary, and notes on the others."""
+    names = [config.target]
+    if config.target == ALL and ALL not in posts.columns:
+        names = [name for name in posts.declared.activities or ACTIVITIES if name in posts.columns]
+        if not names:
+            raise InputError(f"--target all: {posts.path} has none of {', '.join(ACTIVITIES)}: name a column")
+    found, notes = [], []
+    for name in names:
         try:
-            each.named(neighbors_by(choice))
-        except InputError as why:
-            raise InputError(f"--oversample {choice.text}: {why}") from None
+            found.append(read_target(posts, name, config.trials, config.min_trials, config.drop_invalid))
+        except NothingToLearn as why:
+            if len(names) == 1:
+                raise
+            notes.append(f"left out: {why}")
+    if not found:
+        raise InputError("--target all: none of the activities varies: nothing to learn")
+    return found, notes
+
+
+def _partitions(
+    config: "Fit",
+    posts: Posts,
+    target: Target,
+    groups: Rows | None,
+    contents: Rows,
+    folds: tuple[int, int],
+) -> tuple[tuple[Folds, ...], dict[str, Folds]]:
+    """The partitions that runs are fitted on, and for --leakage those that they are compared with."""
+    n_folds, repeats = folds
+    y, seed = target.y, config.seed
+    times = _times(posts, config.time, target.rows)
+    if times is not None and repeats > 1:
+        raise InputError(f"--folds {config.folds} with --time: time runs once: name one number of folds")
+    grouped = make_folds(y, groups, contents, n_folds=n_folds, repeats=repeats, seed=seed)
+    main = grouped if times is None else (time_folds(y, times, contents, n_folds=n_folds),)
+    if not config.leakage:
+        return main, {}
+    rivals = {
+        "random": make_folds(y, None, contents[:, :0], n_folds=n_folds, seed=seed)[0],
+        "purged": make_folds(y, None, contents, n_folds=n_folds, seed=seed)[0],
+    }
+    if times is not None and groups is not None:
+        rivals["grouped"] = grouped[0]
+    if times is None and groups is None:
+        del rivals["purged"]
+    return main, rivals
+
+
+def _times(posts: Posts, column: str | None, rows: Rows) -> NDArray[np.float64] | None:
+    """float64 (n,): numbers as they are, dates as seconds."""
+    if column is None:
+        return None
+    import pandas as pd
+
+    posts.require(column, "--time")
+    values = posts.read(column)[column].iloc[rows]
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers.isna().any():
+        dates = pd.to_datetime(values, errors="coerce", utc=True, format="mixed")
+        if dates.isna().any():
+            first = int(rows[int(dates.isna().to_numpy().argmax())])
+            raise InputError(
+                f"--time {column}: {int(dates.isna().sum()):,} posts have no time, the first in row {first + 1}: "
+                "expected numbers or dates such as 2024-10-31 18:00"
+            )
+        numbers = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    return numbers.to_numpy(np.float64)
 
 
 def _groups(posts: Posts, column: str | None, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -218,8 +277,3 @@ def _left_out(posts: Posts, target: Target) -> list[str]:
         if left
         else []
     )
-
-
-def environment() -> dict[str, str]:
-    """Versions that a reader needs to repeat a run. No names of hosts or users."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

@@ -30,7 +30,8 @@ class Fit(PostsOptions):
     """Train models on cached embeddings and keep their out-of-fold predictions as runs."""
 
     model: tuple[str, ...] = option(
-        "mean, ridge, rff, knn, lgbm, hurdle, hgb, linear, mlp, gated; several: a,b",
+        "mean, ridge, binridge, rff, knn, lgbm, lgbm-residual, hurdle, hgb, xgboost, catboost, linear, mlp, gated, "
+        "attention, stack; several: a,b",
         ("lgbm",),
         metavar="NAME",
         commas=True,
@@ -41,17 +42,29 @@ class Fit(PostsOptions):
         metavar="A+B",
         commas=True,
     )
-    target: str | None = option("the activity whose rate is predicted", metavar="ACTIVITY")
+    target: str | None = option("the activity whose rate is predicted; all: each of the seven", metavar="ACTIVITY")
     trials: str | None = option("the column the activity is divided by (default: view)", metavar="COLUMN")
     min_trials: int | None = option("leave out posts seen less often than this (default: 1)", metavar="N")
-    loss: tuple[str, ...] = option("mse, bce, wbce:ALPHA; several: a,b", ("bce",), metavar="NAME", commas=True)
+    loss: tuple[str, ...] = option(
+        "mse, bce, wbce:ALPHA, binomial, focal:GAMMA, bmse; several: a,b", ("bce",), metavar="NAME", commas=True
+    )
     oversample: tuple[str, ...] = option(OVERSAMPLE, ("none",), metavar="NAME[:KEY=VALUE,…]", commas=True)
-    calibration: Literal["beta", "none"] = option("how predictions are calibrated, out of fold", "beta")
+    set: tuple[str, ...] = option(
+        "a model's settings: key=value for every model that knows the key, or lgbm.num_leaves=31",
+        (),
+        metavar="KEY=VALUE",
+        commas=True,
+    )
+    tune: int = option("let each model try this many settings on inner folds (extra: tune)", 0, metavar="N")
+    calibration: Literal["beta", "isotonic", "none"] = option("how predictions are calibrated, out of fold", "beta")
     group: str | None = option("posts that share this column's value are never split over folds", metavar="COLUMN")
-    folds: int = option("number of folds", 5, metavar="N")
+    time: str | None = option("train on earlier posts, test on later ones, by this column", metavar="COLUMN")
+    leakage: bool = option("score each run on random, grouped and time folds too, side by side", False)
+    folds: str = option("number of folds, and of repetitions: 5, or 5x2", "5", metavar="N[xR]")
     seed: int = option("seed of the folds, the samplers and the models", 0, metavar="N")
     drop_invalid: bool = option("leave out rows whose counts cannot be right, instead of stopping", False)
     cache: Path = option("where the embeddings are kept", DEFAULT_CACHE, metavar="FILE")
+    refit: bool = option("fit again what is kept already", False)
     out: Path = option("folder that the runs are written to", DEFAULT_RUNS, metavar="FOLDER")
     json: bool = option("print one JSON object at the end instead of the table", False)
 
@@ -63,31 +76,53 @@ class FittedRuns:
     runs: "list[Run]"
     notes: list[str]
     seconds: float
+    skipped: int = 0  # runs that were there already
 
     def to_json(self) -> dict[str, Any]:
         rows = [
             {
                 "name": run.name,
                 "folder": run.folder.as_posix(),
+                "target": run.manifest["target"]["name"],
                 "verdict": run.manifest["verdict"]["name"],
                 **run.manifest["metrics"],
+                "leakage": run.manifest.get("leakage"),
             }
             for run in self.runs
         ]
-        return {"runs": rows, "notes": self.notes, "seconds": round(self.seconds, 3)}
+        return {"runs": rows, "notes": self.notes, "skipped": self.skipped, "seconds": round(self.seconds, 3)}
 
     def __str__(self) -> str:
-        width = max(len(run.name) for run in self.runs)
+        several = len({run.manifest["target"]["name"] for run in self.runs}) > 1
+        names = [f"{run.manifest['target']['name']}: {run.name}" if several else run.name for run in self.runs]
+        width = max(map(len, names))
         lines = [
             *(f"note: {note}" for note in self.notes),
-            f"{'run':{width}}  {'D²':>6}  {'95 % interval':>15}  verdict",
+            f"{'run':{width}}  {'D²':>6}  {'95 % interval':>15}  {'by trials':>9}  verdict",
         ]
-        for run in self.runs:
+        for name, run in zip(names, self.runs, strict=True):
             m = run.manifest["metrics"]
             interval = f"{m['d2_low']:.3f} … {m['d2_high']:.3f}"
-            lines.append(f"{run.name:{width}}  {m['d2']:6.3f}  {interval:>15}  {run.manifest['verdict']['name']}")
+            verdict = run.manifest["verdict"]["name"]
+            lines.append(f"{name:{width}}  {m['d2']:6.3f}  {interval:>15}  {m['d2_trials']:9.3f}  {verdict}")
         folder, what = self.runs[0].folder.parent, "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
-        return "\n".join([*lines, f"{what} in {self.seconds:.1f} s, kept in {folder}: see python -m regress.compare"])
+        there = f", {self.skipped} of them there already" if self.skipped else ""
+        done = f"{what} in {self.seconds:.1f} s{there}, kept in {folder}: see python -m regress.compare"
+        return "\n".join([*lines, *_leakage_lines(names, self.runs), done])
+
+
+def _leakage_lines(names: list[str], runs: "list[Run]") -> list[str]:
+    """D² on other folds side by side, and how far the random ones flatter."""
+    rows = [(name, found) for name, run in zip(names, runs, strict=True) if (found := run.manifest.get("leakage"))]
+    if not rows:
+        return []
+    kinds, width = list(rows[0][1]), max(len(name) for name, _ in rows)
+    kinds.sort(key=["random", "purged", "grouped", "time"].index)
+    lines = [f"{'D² on folds':{width}}" + "".join(f"  {kind:>8}" for kind in kinds) + f"  {'gap':>8}"]
+    for name, found in rows:
+        scores = [found[kind]["d2"] for kind in kinds]
+        lines.append(f"{name:{width}}" + "".join(f"  {d2:8.3f}" for d2 in [*scores, scores[0] - scores[-1]]))
+    return lines
 
 
 def run(config: Fit) -> FittedRuns:
@@ -96,12 +131,20 @@ def run(config: Fit) -> FittedRuns:
     Raises:
         InputError: a name is unknown, the table's counts cannot be right, or the cache lacks these posts.
     """
+    from tqdm import tqdm
+
     from regress.experiment import prepare
 
     start = time.perf_counter()
-    experiment = prepare(config)
-    runs = [experiment.fit(setup, features) for setup, features in experiment.setups()]
-    return FittedRuns(runs, [*experiment.notes, *_sampler_notes(runs)], time.perf_counter() - start)
+    experiments = prepare(config)
+    work = [(each, *pair) for each in experiments for pair in each.grid.setups(each.features)]
+    runs, skipped = [], 0
+    for experiment, setup, features in tqdm(work, unit=" runs", disable=None, leave=False):
+        made, was_there = experiment.fit(setup, features)
+        runs.append(made)
+        skipped += was_there
+    notes = [note for each in experiments for note in each.notes]
+    return FittedRuns(runs, [*notes, *_sampler_notes(runs)], time.perf_counter() - start, skipped)
 
 
 def _sampler_notes(runs: "list[Run]") -> list[str]:

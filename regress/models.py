@@ -61,6 +61,7 @@ class Model(Protocol):
     representation: ClassVar[Literal["raw", "scaled"]]
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = False
+    torch: ClassVar[bool] = False  # whether it computes with torch
     losses: ClassVar[frozenset[str]] = frozenset({"mse", "bce", "wbce", "binomial"})
     search: ClassVar[Mapping[str, Search]] = {}
 

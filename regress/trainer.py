@@ -1,0 +1,168 @@
+"""Fit one setup on some of the posts: scale → sample or weigh → tune → fit, on the rows given and no others.
+
+Fits run beside each other in threads. What is shared between them (bins, the overdispersion of a training part) is
+made once, under a lock; so is sampling, since warnings are caught for the whole process.
+"""
+
+import threading
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regress.calibration import fit_calibration
+from regress.choices import Choice
+from regress.dispersion import intra_class_correlation
+from regress.features import Features
+from regress.fitted import Fitted
+from regress.linear import Projection, left_out
+from regress.losses import Loss
+from regress.metrics import clip, cross_entropy
+from regress.models import Model, Training, model_class
+from regress.sampling import Part, resample, row_weights
+from regress.scaling import Scaler
+from regress.settings import spelt
+from regress.tuning import tune
+
+Rows = NDArray[np.int64]
+Array = NDArray[np.float64]
+VALIDATION_SHARE = 0.15  # of the training part, for models that stop early
+INNER_FOLDS = 3  # of the training part, for --tune
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is fitted: everything but the posts and the folds, which all setups of one call share."""
+
+    model: str
+    loss: Loss
+    oversample: Choice
+    calibration: str
+    seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the model, those that are not the default
+    trials: int = 0  # of --tune
+    members: tuple["Setup", ...] = ()  # of a stack
+
+    @property
+    def text(self) -> str:
+        """The model with its settings, and whether they are tuned, as part of a run's name."""
+        tuned = f"tune={self.trials}" if self.trials else ""
+        settings = ",".join(filter(None, [spelt(self.settings), tuned]))
+        return f"{self.model}:{settings}" if settings else self.model
+
+    def identity(self) -> dict[str, Any]:
+        """What its predictions depend on, before they are calibrated."""
+        parts = {"model": self.text, "loss": self.loss.name, "oversample": self.oversample.text, "seed": self.seed}
+        return {**parts, "calibration": self.calibration if self.trials else "none"}  # tuning looks at calibrated ones
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The posts that setups are fitted on: n rows of one feature matrix, with rates."""
+
+    features: Features
+    y: Array  # (n,) rates
+    trials: Array  # (n,)
+    groups: Rows  # (n,) what an inner split must not tear apart: posts of one group or picture
+    store: Path | None = None  # a folder for what models keep of this feature matrix
+    _shared: dict[Hashable, object] = field(default_factory=dict)
+    _dispersions: dict[bytes, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fit(self, setup: Setup, rows: Rows) -> tuple[Fitted, list[str], dict[str, Any]]:
+        """The model fitted on `rows`, the sampler's notes, and the settings that were found by tuning."""
+        tuned = self._tune(setup, rows) if setup.trials else {}
+        return *self._fit(replace(setup, settings={**setup.settings, **tuned}), rows), tuned
+
+    def _fit(self, setup: Setup, rows: Rows) -> tuple[Fitted, list[str]]:
+        model = model_class(setup.model)(**setup.settings)
+        held = self._hold_out(rows, setup.seed) if model.early_stopping else np.zeros(len(rows), bool)
+        rho = self._dispersion(rows) if setup.loss.kind == "binomial" else 0.0
+        with self._lock:
+            shared = self._share(model)
+            training, scaler, notes = self._training(setup, rows, held, rho, scaled=model.representation == "scaled")
+        model.fit(training, setup.loss, setup.seed, shared)
+        return Fitted(model, scaler), notes
+
+    def _share(self, model: Model) -> object:
+        """What all fits of such models share, made once."""
+        if model.sharing is None:
+            return None
+        if model.sharing not in self._shared:
+            self._shared[model.sharing] = model.shared(self.features.X, self.store)
+        return self._shared[model.sharing]
+
+    def _training(
+        self, setup: Setup, rows: Rows, held: NDArray[np.bool_], rho: float, *, scaled: bool
+    ) -> tuple[Training, Scaler | None, list[str]]:
+        """What a model is fitted on, the scaling that it expects, and the sampler's notes."""
+        part = Part(self.features, self.features.X[rows], self.y[rows], held)
+        choice, slices = setup.oversample, self.features.slices
+        scaler = Scaler.fit(part.X[~held], slices) if scaled or choice.samples else None
+        if choice.samples and scaler is not None:
+            new = resample(choice, part, scaler, setup.seed, scaled=scaled)
+            parents = rows[new.parents]
+            trials = self.trials[parents].mean(axis=1)  # a synthetic row is worth what its parents are
+            weight = _weights(setup, new.y, new.held, trials, rho)
+            training = Training(new.X, new.y, weight, None, slices, new.held, self.groups[parents[:, 0]])
+            return training, scaler if scaled else None, new.notes
+        X = part.X if scaler is None else scaler.transform(part.X)
+        weight = _weights(setup, part.y, held, self.trials[rows], rho)
+        return Training(X, part.y, weight, rows, slices, held, self.groups[rows]), scaler, []
+
+    def _hold_out(self, rows: Rows, seed: int) -> NDArray[np.bool_]:
+        """bool (m,): the rows early stopping watches; whole groups, drawn until the share is reached."""
+        groups, sizes = np.unique(self.groups[rows], return_counts=True)
+        order = np.random.default_rng(seed).permutation(len(groups))
+        before = np.cumsum(sizes[order]) - sizes[order]
+        chosen = groups[order[:-1][before[:-1] < VALIDATION_SHARE * len(rows)]]  # one group always stays to train on
+        return np.isin(self.groups[rows], chosen)
+
+    def _dispersion(self, rows: Rows) -> float:
+        """ρ of the rows' rates around what ridge says of each when it is left out; once for all setups of a fold."""
+        key = rows.tobytes()
+        with self._lock:
+            if key not in self._dispersions:
+                y, trials = self.y[rows], self.trials[rows]
+                slices = self.features.slices
+                X = Scaler.fit(self.features.X[rows], slices).transform(self.features.X[rows])
+                nothing = np.zeros(len(rows), bool)
+                training = Training(X, y, np.ones(len(rows)), rows, slices, nothing, self.groups[rows])
+                _, p = left_out(Projection.fit(training)[1], training, Loss.parse("mse"))
+                p = clip(fit_calibration("beta", p, y).apply(p))
+                self._dispersions[key] = intra_class_correlation(y, p, trials)
+        return self._dispersions[key]
+
+    def _tune(self, setup: Setup, rows: Rows) -> dict[str, Any]:
+        """The settings of least calibrated log loss on inner folds of `rows`."""
+        from sklearn.model_selection import GroupKFold
+
+        splitter = GroupKFold(INNER_FOLDS, shuffle=True, random_state=setup.seed)
+        parts = list(splitter.split(rows, groups=self.groups[rows]))
+
+        def loss_of(settings: dict[str, Any]) -> float:
+            tried, raw = replace(setup, settings={**setup.settings, **settings}), np.empty(len(rows))
+            for train, test in parts:
+                raw[test] = self._fit(tried, rows[train])[0].predict(self.features.X[rows[test]])
+            p = fit_calibration(setup.calibration, raw, self.y[rows]).apply(raw)
+            return float(cross_entropy(self.y[rows], p).mean())
+
+        return tune(setup.model, loss_of, setup.trials, setup.seed)
+
+
+def _weights(setup: Setup, y: Array, held: NDArray[np.bool_], trials: Array, rho: float) -> Array:
+    """float64 (m,): the loss's weights, times those of `--oversample`, of the rows trained on; mean 1.
+
+    Rows that early stopping watches count alike: a few heavy ones among them stop a model by chance. On the demo's
+    texts, with dense-weights:ess=0.5, D² is 0.100 with LightGBM and 0.133 with a head, and 0.018 and 0.099 where they
+    are weighted.
+    """
+    weight, rest = np.ones(len(y)), ~held
+    weight[rest] = setup.loss.weights(y[rest], trials[rest], rho)
+    if setup.oversample.weighs:
+        weight[rest] *= row_weights(setup.oversample, y[rest])
+        weight[rest] /= weight[rest].mean()
+    return weight
