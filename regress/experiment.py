@@ -161,7 +161,7 @@ def prepare(config: "Fit") -> Experiment:
     features, notes = read_features(config.cache, keys, config.features, table_argument)
     _check_blocks(choices, features)
     contents = np.stack([keys[kind].identities() for kind in KINDS], axis=1)
-    folds = make_folds(target.y, groups, contents, n_folds=config.folds, seed=config.seed)
+    folds = make_folds(target.y, groups, contents, n_folds=config.folds, seed=config.seed)[0]
     if folds.purged:
         notes.append(
             f"{folds.purged:,} training rows purged over all folds: their picture or text is also in the test part"
