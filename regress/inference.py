@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 DRAWS = 2000
 LEVEL = 0.95
 COLLAPSED_SHARE = 0.05  # sd(p) / sd(y) below which a model without rank signal is a constant in all but name
+IN_MEMORY = 2**16  # row numbers drawn at once
 RANK_Z = 2.58  # two-sided 1 % of the rank correlation's null distribution
 
 
@@ -47,21 +48,34 @@ class Verdict:
 
 
 def bootstrap(y: Array, p: Array, mean: Array, clusters: NDArray[np.int64], *, seed: int = 0) -> Interval:
-    """Percentile intervals over resampled clusters; y, p, mean float64 (n,), clusters int64 (n,)."""
-    floor = label_entropy(y)
+    """Percentile intervals over resampled clusters; y float64 (n,), clusters int64 (n,), p and mean (n,) or (r, n).
+
+    r repetitions of the cross-validation count by each post's mean loss over them.
+    """
     _, index = np.unique(clusters, return_inverse=True)
-    k = int(index.max()) + 1
-    columns = [cross_entropy(y, p) - floor, cross_entropy(y, mean) - floor, np.ones_like(y)]
-    sums = np.stack([np.bincount(index, values, k) for values in columns], axis=1)
-    rng = np.random.default_rng(seed)
-    totals = np.concatenate(
-        [rng.multinomial(k, np.full(k, 1 / k), size=100).astype(np.float64) @ sums for _ in range(DRAWS // 100)]
-    )
-    model, base, n = totals.T
+    floor, k = label_entropy(y), int(index.max()) + 1
+    losses = [np.atleast_2d(cross_entropy(y, guess)).mean(axis=0) - floor for guess in (p, mean)]
+    sums = np.array([np.bincount(index, values, k) for values in (*losses, np.ones_like(y))], dtype=np.float64).T
+    model, base, n = _resampled(sums, np.random.default_rng(seed)).T
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     d2_low, d2_high = np.quantile(1 - model / np.maximum(base, np.finfo(float).tiny), tails)
     excess_low, excess_high = np.quantile((model - base) / n, tails)
     return Interval(float(d2_low), float(d2_high), float(excess_low), float(excess_high))
+
+
+def _resampled(sums: Array, rng: np.random.Generator) -> Array:
+    """float64 (DRAWS, c): totals of the rows of `sums` (k, c) over k of them drawn with replacement.
+
+    Drawn rows are counted, and the counts multiplied: 0.35 s for 25,000 rows, of which multinomial counts took 2.5 s.
+    """
+    k = len(sums)
+    block = max(IN_MEMORY // k, 1)  # many draws at once where rows are few
+    totals = []
+    for start in range(0, DRAWS, block):
+        draws = min(block, DRAWS - start)
+        places = rng.integers(k, size=(draws, k)) + k * np.arange(draws)[:, None]
+        totals.append(np.bincount(places.ravel(), minlength=draws * k).reshape(draws, k) @ sums)
+    return np.concatenate(totals)
 
 
 def paired(difference: Array, clusters: NDArray[np.int64], level: float = LEVEL) -> Difference:
@@ -82,14 +96,15 @@ def paired(difference: Array, clusters: NDArray[np.int64], level: float = LEVEL)
 
 
 def verdict(y: Array, p: Array, mean: Array, clusters: NDArray[np.int64], *, seed: int = 0) -> Verdict:
-    """Judge out-of-fold predictions p of rates y against the training mean of each fold.
+    """Judge out-of-fold predictions p of rates y against the training mean of each fold; shapes as in `bootstrap`.
 
     Without rank signal (Spearman's ρ·√(n−1) < 2.58): COLLAPSED if sd(p)/sd(y) < 0.05, else NO SIGNAL. With it, by the
     interval of the excess log loss over the mean: below 0 USEFUL, above 0 MISCALIBRATED, across 0 UNPROVEN.
     """
-    rho = spearman(y, p)
+    repetitions = np.atleast_2d(p)
+    rho = float(np.mean([spearman(y, each) for each in repetitions]))
     z = rho * np.sqrt(len(y) - 1)
-    share = float(np.std(p) / np.std(y))
+    share = float(repetitions.std(axis=1).mean() / np.std(y))
     if z < RANK_Z:
         ranks = f"rank correlation {rho:.3f} (z = {z:.1f}) is no more than chance"
         if share < COLLAPSED_SHARE:

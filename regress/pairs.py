@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Difference:
+class TTest:
     """Mean loss of one model less another's over folds (below 0: the first is better), and how likely chance is."""
 
     mean: float
@@ -22,7 +22,7 @@ class Difference:
     p: float  # two-sided
 
 
-def corrected_t(differences: Array, test_share: float) -> Difference:
+def corrected_t(differences: Array, test_share: float) -> TTest:
     """Corrected resampled t test (Nadeau, Bengio 2003) of per-fold mean loss differences (J,), J ≥ 2.
 
     t = d̄ / √((1/J + n_test/n_train) s²) with J − 1 degrees of freedom; `test_share` is n_test / n_train, ¼ for five
@@ -36,9 +36,9 @@ def corrected_t(differences: Array, test_share: float) -> Difference:
     mean = float(differences.mean())
     error = float(np.sqrt((1 / folds + test_share) * differences.var(ddof=1)))
     if error == 0:
-        return Difference(mean, 0.0 if mean == 0 else float(np.copysign(np.inf, mean)), float(mean == 0))
+        return TTest(mean, 0.0 if mean == 0 else float(np.copysign(np.inf, mean)), float(mean == 0))
     t = mean / error
-    return Difference(mean, t, float(2 * student.sf(abs(t), folds - 1)))
+    return TTest(mean, t, float(2 * student.sf(abs(t), folds - 1)))
 
 
 def holm(p: Array) -> Array:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.config import InputError
-from regress.folds import Folds, make_folds, strata
+from regress.folds import Folds, make_folds, parse_folds, strata, time_folds
 
 Rows = NDArray[np.int64]
 
@@ -32,31 +32,125 @@ def posts(draw: st.DrawFn) -> tuple[NDArray[np.float64], Rows | None, Rows, int,
     return rates(n, seed, draw(st.sampled_from([0.0, 0.4, 0.9]))), groups, contents, draw(st.integers(2, 5)), seed
 
 
-@settings(max_examples=40, deadline=None)
-@given(posts())
-def test_invariants(case: tuple[NDArray[np.float64], Rows | None, Rows, int, int]) -> None:
+def drawn(case: tuple[NDArray[np.float64], Rows | None, Rows, int, int], repeats: int = 1) -> tuple[Folds, ...]:
     y, groups, contents, n_folds, seed = case
     try:
-        folds = make_folds(y, groups, contents, n_folds=n_folds, seed=seed)
+        return make_folds(y, groups, contents, n_folds=n_folds, repeats=repeats, seed=seed)
     except InputError as error:
         assume("to train on" not in str(error))  # such contents are refused, rightly
         raise
-    tested = np.concatenate([folds.test(k) for k in range(n_folds)])
-    np.testing.assert_array_equal(np.sort(tested), np.arange(len(y)))
-    dropped = 0
-    for k in range(n_folds):
-        test, train = folds.test(k), folds.train(k)
-        assert len(test) > 0
-        assert not set(test) & set(train)
-        for column in contents.T:
-            assert not (set(column[test]) & set(column[train])) - {-1}
-        if groups is not None:
-            assert not set(groups[test]) & set(groups[train])
-        dropped += len(y) - len(test) - len(train)
-    assert folds.purged == dropped
-    again = make_folds(y, groups, contents, n_folds=n_folds, seed=seed)
-    np.testing.assert_array_equal(again.assignment, folds.assignment)
-    assert again.digest == folds.digest
+
+
+def share_nothing(folds: Folds, k: int) -> None:
+    """No row and no content on both sides."""
+    test, train = folds.test(k), folds.train(k)
+    assert not set(test) & set(train)
+    for column in folds.contents.T:
+        assert not (set(column[test]) & set(column[train])) - {-1}
+
+
+@settings(max_examples=40, deadline=None)
+@given(posts(), st.integers(1, 3))
+def test_invariants(case: tuple[NDArray[np.float64], Rows | None, Rows, int, int], repeats: int) -> None:
+    y, groups, _, n_folds, seed = case
+    repetitions = drawn(case, repeats)
+    assert len(repetitions) == repeats
+    for r, folds in enumerate(repetitions):
+        tested = np.concatenate([folds.test(k) for k in range(n_folds)])
+        np.testing.assert_array_equal(np.sort(tested), np.arange(len(y)))
+        assert folds.scored.all()
+        dropped = 0
+        for k in range(n_folds):
+            test, train = folds.test(k), folds.train(k)
+            assert len(test) > 0
+            share_nothing(folds, k)
+            np.testing.assert_array_equal(folds.calibrating(k), np.setdiff1d(np.arange(len(y)), test))
+            if groups is not None:
+                assert not set(groups[test]) & set(groups[train])
+            dropped += len(y) - len(test) - len(train)
+        assert folds.purged == dropped
+        (again,) = make_folds(y, groups, folds.contents, n_folds=n_folds, seed=seed + r)
+        np.testing.assert_array_equal(again.assignment, folds.assignment)
+        assert again.digest == folds.digest
+
+
+@st.composite
+def timed(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.float64], Rows, int]:
+    """Rates, times of which many are equal, contents with some copies, number of folds."""
+    n, seed = draw(st.integers(60, 150)), draw(st.integers(0, 2**31))
+    rng = np.random.default_rng(seed)
+    times = rng.integers(0, draw(st.sampled_from([8, 30, 10_000])), n).astype(np.float64)
+    contents = np.where(rng.uniform(size=(n, 2)) < 0.1, rng.integers(0, n, (n, 2)), -1)
+    return rates(n, seed, 0.2), times, contents, draw(st.integers(1, 5))
+
+
+@settings(max_examples=60, deadline=None)
+@given(timed())
+def test_forward_folds_never_train_on_the_future(case: tuple[NDArray, NDArray, Rows, int]) -> None:
+    y, times, contents, n_folds = case
+    folds = time_folds(y, times, contents, n_folds=n_folds)
+    assert folds.n_folds == n_folds + 1
+    assert set(folds.assignment) == set(range(-1, n_folds + 1))
+    for k in range(folds.n_folds):
+        test, train, calibrating = folds.test(k), folds.train(k), folds.calibrating(k)
+        assert times[train].max() < times[test].min()
+        share_nothing(folds, k)
+        assert set(calibrating) == set(np.concatenate([np.zeros(0, np.int64), *(folds.test(j) for j in range(k))]))
+    np.testing.assert_array_equal(folds.scored, folds.assignment >= 1)
+    for time in np.unique(times):
+        assert len(np.unique(folds.assignment[times == time])) == 1
+
+
+def test_blocks_of_time_hold_about_equally_many_posts() -> None:
+    n = 700
+    times = np.random.default_rng(0).permutation(n).astype(np.float64)
+    folds = time_folds(rates(n), times, nothing(n))
+    np.testing.assert_array_equal(np.bincount(folds.assignment + 1), np.full(7, 100))
+    assert folds.purged == 0
+    assert len(folds.calibrating(0)) == 0
+    half_at_once = np.where(times < 350, 0, times)
+    assert np.bincount(time_folds(rates(n), half_at_once, nothing(n)).assignment + 1)[0] == 350
+
+
+def test_copies_of_what_a_forward_fold_tests_are_purged_from_its_past() -> None:
+    folds = Folds(2, np.array([-1, -1, 0, 1]), np.array([[7], [8], [9], [7]]), forward=True)
+    np.testing.assert_array_equal(folds.train(0), [0, 1])
+    np.testing.assert_array_equal(folds.train(1), [1, 2])  # 0 shares 7
+    assert folds.purged == 1
+
+
+def test_times_that_cannot_be_cut() -> None:
+    n = 90
+    y, times = rates(n), np.arange(n) % 6.0
+    with pytest.raises(InputError, match="6 different times cannot be cut into 7 blocks"):
+        time_folds(y, times, nothing(n))
+    with pytest.raises(InputError, match="--folds 44 by time does not fit 90 posts: name a number from 1 to 43"):
+        time_folds(y, times, nothing(n), n_folds=44)
+    with pytest.raises(InputError, match="2 of 90 posts have no time"):
+        time_folds(y, np.where(np.arange(n) < 2, np.nan, times), nothing(n))
+    with pytest.raises(InputError, match="fold 0 has 15 of 90 posts to train on, or all of one rate"):
+        time_folds(np.where(times == 0, 0, y), times, nothing(n), n_folds=4)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("5", (5, 1)), ("5x2", (5, 2)), ("10x20", (10, 20))])
+def test_folds_are_read(text: str, expected: tuple[int, int]) -> None:
+    assert parse_folds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "x", "5x", "x2", "5x0", "-5", "5.0", "5 x 2", "5x2x2", "٥", "9" * 5000])
+def test_what_is_no_number_of_folds(text: str) -> None:
+    with pytest.raises(InputError, match="expected a number, or folds x repetitions such as 5x2"):
+        parse_folds(text)
+
+
+def test_the_first_repetition_is_that_of_every_version() -> None:
+    """Stored runs are compared by these digests: with copies purged, without and with groups."""
+    n, rng = 200, np.random.default_rng(3)
+    contents = np.where(rng.uniform(size=(n, 2)) < 0.3, rng.integers(0, n, (n, 2)), -1)
+    groups = rng.integers(0, 40, n)
+    one, two = (make_folds(rates(n), each, contents, repeats=2, seed=7)[0].digest for each in (None, groups))
+    assert one == "1ba9a136db4d8e28348f5d143d7d03b0c324da58b9490b585dd316e70ea591ff"
+    assert two == "bcfee3d674c4021d89a449cfc4d59078f35129012b135956641e411f56935912"
 
 
 def test_only_copies_of_test_posts_are_purged() -> None:
@@ -73,12 +167,12 @@ def test_the_same_number_in_two_columns_is_not_the_same_content() -> None:
 
 def test_missing_contents_are_no_copies() -> None:
     n = 100
-    assert make_folds(rates(n), None, nothing(n)).purged == 0
+    assert make_folds(rates(n), None, nothing(n))[0].purged == 0
 
 
 def test_another_seed_gives_other_folds_and_another_digest() -> None:
     y = rates(200)
-    one, two = (make_folds(y, None, nothing(200), seed=seed) for seed in (0, 1))
+    one, two = (make_folds(y, None, nothing(200), seed=seed)[0] for seed in (0, 1))
     assert (one.assignment != two.assignment).any()
     assert one.digest != two.digest
 
@@ -96,7 +190,7 @@ def test_the_digest_is_the_same_everywhere() -> None:
 
 def test_rare_high_rates_are_spread_evenly() -> None:
     y = rates(2000)
-    folds = make_folds(y, None, nothing(2000))
+    (folds,) = make_folds(y, None, nothing(2000))
     labels = strata(y, 5)
     top = [int((labels[folds.test(k)] == labels.max()).sum()) for k in range(5)]
     assert min(top) >= 2

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from regress import inference
 from regress.inference import COLLAPSED_SHARE, Interval, bootstrap, paired, verdict
 from regress.metrics import cross_entropy, d2
 
@@ -173,3 +174,29 @@ def test_a_paired_interval_covers_and_widens_with_its_level_and_with_clusters() 
     values, alone = rng.normal(0, 1, 240), np.arange(240)
     assert paired(values, alone, 0.999).high > paired(values, alone, 0.95).high
     assert paired(np.zeros(5), np.zeros(5, dtype=np.int64)).high == np.inf  # one cluster says nothing
+
+
+def test_repetitions_count_by_each_posts_mean_loss() -> None:
+    y, mean, constant, clusters = world(6)
+    rng = np.random.default_rng(0)
+    p = np.stack([np.clip(mean * np.exp(rng.normal(0, 0.3, len(y))), 1e-3, 0.9) for _ in range(3)])
+    base = np.stack([constant, 1.01 * constant, 0.99 * constant])
+    once, thrice = bootstrap(y, p[0], constant, clusters), bootstrap(y, np.stack([p[0]] * 3), constant, clusters)
+    assert thrice.d2_low == pytest.approx(once.d2_low)
+    assert thrice.excess_high == pytest.approx(once.excess_high)
+    other_way = bootstrap(y, p[::-1], base[::-1], clusters)
+    assert bootstrap(y, p, base, clusters).d2_low == pytest.approx(other_way.d2_low)
+    assert bootstrap(y, p, base, clusters).d2_low < d2(y, p, base) < bootstrap(y, p, base, clusters).d2_high
+    assert verdict(y, p, base, clusters).name == "USEFUL"
+    assert verdict(y, np.stack([rng.permutation(mean) for _ in range(3)]), base, clusters).name == "NO SIGNAL"
+
+
+@pytest.mark.parametrize("k", [1, 7, 2**16 + 1])
+def test_draws_are_with_replacement_and_as_many_as_there_are_clusters(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "DRAWS", 400 if k < 10 else 20)
+    values = np.random.default_rng(0).normal(size=k)
+    totals = inference._resampled(np.stack([np.ones(k), values], axis=1), np.random.default_rng(1))
+    np.testing.assert_allclose(totals[:, 0], k)
+    assert totals[:, 1].mean() == pytest.approx(values.sum(), abs=4 * np.sqrt(k * values.var() / len(totals)) + 1e-9)
+    spread = np.sqrt(k) * values.std()
+    assert totals[:, 1].std() == pytest.approx(spread, rel=0.15 if k < 10 else 0.6)

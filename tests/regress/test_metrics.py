@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import d2_log_loss_score, log_loss, mean_absolute_error, mean_squared_error
 
 from data.targets import label_entropy
-from regress.metrics import EPSILON, clip, cross_entropy, d2, scores, spearman
+from regress.metrics import EPSILON, clip, cross_entropy, d2, decomposition, lift, scores, spearman, worth
 
 Array = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ def test_scores_are_what_their_names_say() -> None:
     y, p, mean, trials = sample()
     s = scores(y, p, mean, trials)
     assert s.d2 == d2(y, p, mean)
-    assert s.d2_trials == d2(y, p, mean, trials) != s.d2
+    assert s.d2_trials == d2(y, p, mean, worth(y, mean, trials)) != s.d2
     assert s.log_loss_floor < s.log_loss < s.log_loss_mean
     assert s.d2 == pytest.approx(1 - (s.log_loss - s.log_loss_floor) / (s.log_loss_mean - s.log_loss_floor))
     assert s.mse == pytest.approx(mean_squared_error(y, p))
@@ -137,6 +137,57 @@ def test_predictions_outside_are_counted() -> None:
     assert scores(y, p, mean, trials).outside == 4
 
 
+def test_trials_are_worth_what_overdispersion_leaves_of_them_whatever_the_model() -> None:
+    rng = np.random.default_rng(0)
+    trials = np.exp(rng.normal(4, 1.5, 20_000)).astype(int) + 2.0
+    y = rng.binomial(trials.astype(int), rng.beta(0.5, 9.5, 20_000)) / trials  # ρ = 1/(0.5 + 9.5 + 1)
+    expected = trials / (1 + (trials - 1) / 11)
+    np.testing.assert_allclose(worth(y, np.full_like(y, y.mean()), trials), expected / expected.mean(), rtol=0.05)
+    by_chance = rng.binomial(trials.astype(int), 0.05) / trials
+    assert worth(by_chance, np.full_like(y, 0.05), trials).max() > 10  # without it nearly the trials themselves
+
+
+def test_lift_by_hand_and_with_shared_places() -> None:
+    y = np.array([0.0, 0.2, 0.4, 0.6] * 10)  # 5 % of 40 are two
+    assert lift(y, y) == pytest.approx(0.6 / 0.3)
+    assert lift(y, np.zeros(40)) == pytest.approx(1)
+    first_alone = np.zeros(40)
+    first_alone[3] = 1  # the second place is shared by the 39 others
+    assert lift(y, first_alone) == pytest.approx((0.6 + (y.sum() - 0.6) / 39) / 2 / 0.3)
+
+
+def test_the_split_of_the_log_loss_by_hand() -> None:
+    y, p = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.1, 0.2, 0.2, 0.9])  # best monotone map: 0, ½, ½, 1
+    best = (2 * np.log(2) - 2 * np.log1p(-EPSILON)) / 4
+    miscalibration, discrimination = decomposition(y, p)
+    assert miscalibration == pytest.approx(-np.log([0.9, 0.2, 0.8, 0.9]).mean() - best)
+    assert discrimination == pytest.approx(np.log(2) - best)
+
+
+@given(st.integers(0, 1000), st.floats(0.2, 3), st.integers(0, 2))
+def test_the_split_adds_up_to_d2_and_a_monotone_map_moves_miscalibration_alone(
+    seed: int, power: float, digits: int
+) -> None:
+    y, p, _, _ = sample(60, seed)
+    p = p.round(digits + 1)
+    mean = np.full(60, y.mean())
+    miscalibration, discrimination = decomposition(y, p)
+    uncertainty, floor = cross_entropy(y, mean).mean(), label_entropy(y).mean()
+    assert d2(y, p, mean) == pytest.approx((discrimination - miscalibration) / (uncertainty - floor))
+    assert discrimination >= -1e-4  # but for clipping
+    assert decomposition(y, p**power)[1] == pytest.approx(discrimination)
+
+
+def test_scores_of_repetitions_are_means_over_them() -> None:
+    y, p, mean, trials = sample()
+    q = np.clip(p[::-1], 0.01, 0.99)
+    one, two = scores(y, p, mean, trials), scores(y, q, mean, trials)
+    both = scores(y, np.stack([p, q]), np.stack([mean, mean]), trials)
+    for name, value in both.to_json().items():
+        expected = getattr(one, name) + getattr(two, name)
+        assert value == pytest.approx(expected if name == "outside" else expected / 2), name
+
+
 def test_scores_are_json() -> None:
     record = json.loads(json.dumps(scores(*sample()).to_json(), allow_nan=False))
     assert {
@@ -145,10 +196,13 @@ def test_scores_are_json() -> None:
         "log_loss",
         "log_loss_mean",
         "log_loss_floor",
+        "miscalibration",
+        "discrimination",
         "mse",
         "mae",
         "sera",
         "spearman",
+        "lift",
         "bias",
         "outside",
     } == set(record)

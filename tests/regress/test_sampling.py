@@ -44,7 +44,7 @@ def posts(n: int = 400, seed: int = 0) -> tuple[Features, Array]:
 def loop_of(features: Features, y: Array, groups: NDArray[np.int64] | None = None, seed: int = 0) -> CrossValidation:
     n = len(y)
     contents = np.random.default_rng(seed).integers(-1, 2 * n, (n, 1))
-    folds = make_folds(y, groups, contents, n_folds=4, seed=seed)
+    folds = make_folds(y, groups, contents, n_folds=4, seed=seed)[0]
     return CrossValidation(features, y, np.arange(n) if groups is None else groups, folds)
 
 

@@ -136,7 +136,7 @@ def test_folds_keep_their_promises(seed: int, n_folds: int, grouped: bool) -> No
     y = np.where(rng.random(n) < 0.5, 0, rng.random(n))
     groups = rng.integers(0, 30, n) if grouped else None
     contents = np.stack([rng.integers(-1, 400, n), rng.integers(-1, 900, n)], axis=1)
-    folds = make_folds(y, groups, contents, n_folds=n_folds, seed=seed)
+    folds = make_folds(y, groups, contents, n_folds=n_folds, seed=seed)[0]
     tested = np.concatenate([folds.test(k) for k in range(n_folds)])
     assert sorted(tested) == list(range(n))
     for k in range(n_folds):
@@ -147,7 +147,7 @@ def test_folds_keep_their_promises(seed: int, n_folds: int, grouped: bool) -> No
             assert shared <= {-1}
         if groups is not None:
             assert not set(groups[train]) & set(groups[test])
-    again = make_folds(y, groups, contents, n_folds=n_folds, seed=seed)
+    again = make_folds(y, groups, contents, n_folds=n_folds, seed=seed)[0]
     assert again.digest == folds.digest
 
 
@@ -239,7 +239,7 @@ def cross_validation(seed: int = 0) -> tuple[CrossValidation, Array, Array]:
     X[:40, 15:] = np.nan
     features = Features("all", (Block("a", "1", X[:, :15]), Block("b", "2", X[:, 15:])))
     contents = np.full((N, 1), -1)
-    return CrossValidation(features, y, alone(N), make_folds(y, None, contents)), trials, truth
+    return CrossValidation(features, y, alone(N), make_folds(y, None, contents)[0]), trials, truth
 
 
 @pytest.mark.parametrize("sampler", ["none", "random", "smoter"])
