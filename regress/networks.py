@@ -4,7 +4,6 @@ Modules draw no random number of their own: they are made without values, `initi
 a generator. So fits may run beside each other in threads, and each gives the bytes that it gives alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,7 +83,7 @@ class Gate(Network):
 
 def dense(inputs: int, outputs: int) -> nn.Linear:
     """A linear layer without values, so that making it draws nothing from the global random state."""
-    return nn.utils.skip_init(nn.Linear, inputs, outputs)
+    return nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
 
 
 def initialise(net: Network, level: float, chance: torch.Generator) -> None:

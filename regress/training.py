@@ -5,7 +5,7 @@ the study this grew out of kept the last weights instead of the best.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +81,7 @@ def train(net: "Network", training: Training, loss: Loss, plan: Plan, seed: int)
     held = training.held if training.held.any() else ~training.held  # nothing held out: watch the training loss
     course = _Course(net, loss, plan, device, seed)
     part, watched = Rows.of(training, ~training.held, device), Rows.of(training, held, device)
-    watched = watched[
-        course.shuffled(watched)
-    ]  # bmse compares rows of one batch: in a fixed order, but not the table's
+    watched = watched[course.shuffled(watched)]  # for bmse, which compares rows of a batch: not the table's order
     best, best_epoch, best_state, history = np.inf, 0, net.state_dict(), list[tuple[float, float]]()
     for epoch in range(plan.epochs):
         history.append((course.epoch(part), course.loss_of(watched)))
@@ -106,9 +104,9 @@ class _Course:
         self._net, self._loss, self._batch, self._device = net, loss, plan.batch, device
         self._order, self._chance = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
         self._log_noise = torch.zeros((), device=device, requires_grad=True)  # of standardised targets: their deviation
-        noise = {"params": [self._log_noise], "lr": NOISE_RATE, "weight_decay": 0.0}
-        weights = {"params": list(net.parameters())}
-        groups = [weights, noise] if loss.kind == "bmse" else [weights]
+        groups: list[dict[str, Any]] = [{"params": list(net.parameters())}]
+        if loss.kind == "bmse":
+            groups.append({"params": [self._log_noise], "lr": NOISE_RATE, "weight_decay": 0.0})
         self._optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=plan.weight_decay)
 
     def shuffled(self, rows: Rows) -> "torch.Tensor":

@@ -1,4 +1,4 @@
-"""One definition of each loss: against finite differences, torch, LightGBM, published formulas, and what is mistyped."""
+"""One definition of each loss: against finite differences, torch, LightGBM and published formulas; its name."""
 
 import numpy as np
 import pytest
