@@ -1,98 +1,129 @@
-"""Small torch heads on cached features: a line, one hidden layer, and a gate that weighs picture against text.
+"""Small torch heads on cached features: a line, one hidden layer, and gates that weigh pictures, views and texts.
 
-Each is a network from standardised features to one raw score; how they are trained is in `regress.training`.
+Each is a network (`regress.networks`) from standardised features to one raw score, trained by `regress.training`.
 """
 
+import json
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
-from regress.losses import Loss
+from regress.losses import KINDS, Loss
 from regress.metrics import clip
-from regress.models import Model, Training
-from regress.training import train
+from regress.models import Model, Search, Training
 
 if TYPE_CHECKING:
-    import torch
+    from regress.networks import Layout, Network
 
 FILE = "model.safetensors"
-HIDDEN, DROPOUT = 256, 0.5
+CHUNK = 4096  # rows predicted at a time: what lies between the layers stays small
+HIDDEN_SEARCH = {"hidden": Search(64, 512, log=True), "dropout": Search(0.0, 0.8)}
+RATE_SEARCH = {"learning_rate": Search(3e-5, 3e-3, log=True), "weight_decay": Search(1e-3, 1.0, log=True)}
 
 
+@dataclass(kw_only=True, eq=False)
 class Head(Model, ABC):
-    """Base of the heads: a subclass says which network."""
+    """Base of the heads: a subclass says which network. Fitted: `net_`, `history_` of (training, held-out) losses."""
 
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
-    epochs: ClassVar[int] = 60
+    losses: ClassVar[frozenset[str]] = frozenset(KINDS)
+    search: ClassVar[Mapping[str, Search]] = RATE_SEARCH
 
-    @staticmethod
-    def rate(inputs: int) -> float:  # noqa: ARG004 - see Linear
-        """AdamW's learning rate."""
-        return 2e-4
+    epochs: int = 60
+    patience: int = 4
+    batch: int = 128
+    learning_rate: float = 2e-4
+    weight_decay: float = 0.05
 
-    @staticmethod
+    def __post_init__(self) -> None:
+        for key in ("epochs", "patience", "batch"):
+            expect(key, getattr(self, key), getattr(self, key) >= 1, "a whole number from 1")
+        expect("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "a number above 0, up to 1")
+        expect("weight_decay", self.weight_decay, self.weight_decay >= 0, "a number from 0")
+
     @abstractmethod
-    def network(inputs: int, blocks: Sequence[slice]) -> "torch.nn.Module":
-        """float32 (n, inputs) → (n, 1) raw scores; its last layer is called `score`."""
+    def network(self, layout: "Layout") -> "Network":
+        """The network without its values."""
+
+    def rate(self, inputs: int) -> float:  # noqa: ARG002 - see Linear
+        """AdamW's learning rate for so many columns."""
+        return self.learning_rate
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         import torch
 
-        self.squared_ = loss.squared
-        self.shape_ = np.array([(0, training.X.shape[1]), *((b.start, b.stop) for b in training.blocks)])
+        from regress.networks import initialise
+        from regress.training import Plan, train
+
+        self.squared_, self.layout_ = loss.squared, _layout(training)
         level, spread = _start(training, loss)
         if loss.squared:  # a step of AdamW is as large whatever the target's units: give it a target of unit variance
             training = replace(training, y=(training.y - level) / spread)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.net_ = self._build()
-            weight, bias = (self.net_.get_parameter(f"score.{name}") for name in ("weight", "bias"))
-            with torch.no_grad():  # begin at the mean, so that the first steps are not spent on the level
-                bias.fill_(0.0 if loss.squared else level)
-                weight.zero_()
-            self.history_ = train(self.net_, training, loss, self.rate(training.X.shape[1]), self.epochs)
-        self.net_.to("cpu").eval()
+        self.net_ = self.network(self.layout_)
+        initialise(self.net_, 0.0 if loss.squared else level, torch.Generator().manual_seed(seed))
+        rate = self.rate(self.layout_.inputs)
+        plan = Plan(rate, self.epochs, self.batch, self.patience, self.weight_decay)
+        self.history_ = train(self.net_, training, loss, plan, seed)
         if loss.squared:
             with torch.no_grad():
-                weight.mul_(spread)
-                bias.mul_(spread).add_(level)
-            self.history_ = [value * spread**2 for value in self.history_]
-
-    def _build(self) -> "torch.nn.Module":
-        (_, inputs), *blocks = self.shape_.tolist()
-        return self.network(inputs, [slice(start, stop) for start, stop in blocks])
+                self.net_.score.weight.mul_(spread)
+                self.net_.score.bias.mul_(spread).add_(level)
+        if loss.kind == "mse":
+            self.history_ = [(a * spread**2, b * spread**2) for a, b in self.history_]
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         import torch
 
         with torch.inference_mode():
-            score = self.net_(torch.from_numpy(np.ascontiguousarray(X)))[:, 0].double()
+            rows = torch.from_numpy(np.ascontiguousarray(X))
+            score = torch.cat([self.net_(chunk) for chunk in torch.split(rows, CHUNK)]).double()
             return np.asarray((score if self.squared_ else score.sigmoid()).numpy())
 
     def save(self, folder: Path) -> None:
         arrays = {name: value.numpy() for name, value in self.net_.state_dict().items()}
-        save_file({**arrays, "squared": np.array([self.squared_]), "shape": self.shape_}, folder / FILE)
+        history = np.array(self.history_, dtype=np.float64).reshape(-1, 2)
+        head = {"settings": asdict(self), "layout": asdict(self.layout_), "squared": self.squared_}
+        save_file({**arrays, "history": history}, folder / FILE, metadata={"head": json.dumps(head)})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         import torch
 
-        arrays = load_file(folder / FILE)
-        model = cls()
-        model.squared_, model.shape_ = bool(arrays.pop("squared")[0]), arrays.pop("shape")
-        model.net_ = model._build()
+        from regress.networks import Layout
+
+        with safe_open(folder / FILE, framework="np") as file:
+            head = json.loads(file.metadata()["head"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        model = cls(**head["settings"])
+        blocks = tuple((start, end) for start, end in head["layout"]["blocks"])
+        model.layout_ = Layout(head["layout"]["inputs"], blocks, tuple(head["layout"]["views"]))
+        model.squared_ = head["squared"]
+        model.history_ = [(float(a), float(b)) for a, b in arrays.pop("history")]
+        model.net_ = model.network(model.layout_)
         model.net_.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
-        model.net_.eval()
         return model
+
+
+def expect(key: str, value: object, fine: bool, expected: str) -> None:
+    """Raise ValueError for a setting that is not `fine`."""
+    if not fine:
+        raise ValueError(f"{key}={value}: expected {expected}")
+
+
+def _layout(training: Training) -> "Layout":
+    from regress.networks import Layout
+
+    blocks = tuple((block.start, block.stop) for block in training.blocks)
+    return Layout(training.X.shape[1], blocks, training.views or (1,) * len(blocks))
 
 
 def _start(training: Training, loss: Loss) -> tuple[float, float]:
@@ -103,62 +134,59 @@ def _start(training: Training, loss: Loss) -> tuple[float, float]:
     return (mean if loss.squared else float(np.log(rate / (1 - rate)))), float(y.std()) or 1.0
 
 
+@dataclass(kw_only=True, eq=False)
 class Linear(Head):
     """X → 1: what `ridge` fits in closed form, by gradient descent with early stopping instead of a penalty."""
 
-    epochs: ClassVar[int] = 400
+    epochs: int = 400
+    learning_rate: float = 4e-3  # over √columns
 
-    @staticmethod
-    def rate(inputs: int) -> float:
-        return float(4e-3 / np.sqrt(inputs))  # a step of AdamW moves every coefficient: the score by up to their number
+    def rate(self, inputs: int) -> float:
+        # a step of AdamW moves every coefficient: the score by up to their number
+        return float(self.learning_rate / np.sqrt(inputs))
 
-    @staticmethod
-    def network(inputs: int, blocks: Sequence[slice]) -> "torch.nn.Module":  # noqa: ARG004 - one network for all blocks
-        from torch import nn
+    def network(self, layout: "Layout") -> "Network":
+        from regress.networks import Line
 
-        return nn.Sequential(OrderedDict(score=nn.Linear(inputs, 1)))
+        return Line(layout)
 
 
-class MLP(Head):
+@dataclass(kw_only=True, eq=False)
+class Hidden(Head):
+    """Base of the heads with a hidden layer."""
+
+    search: ClassVar[Mapping[str, Search]] = {**RATE_SEARCH, **HIDDEN_SEARCH}
+
+    hidden: int = 256
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect("hidden", self.hidden, self.hidden >= 1, "a whole number from 1")
+        expect("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0, below 1")
+
+
+@dataclass(kw_only=True, eq=False)
+class MLP(Hidden):
     """X → 256 GELU → 1."""
 
-    @staticmethod
-    def network(inputs: int, blocks: Sequence[slice]) -> "torch.nn.Module":  # noqa: ARG004
-        from torch import nn
+    def network(self, layout: "Layout") -> "Network":
+        from regress.networks import Perceptron
 
-        hidden: dict[str, nn.Module] = {"hidden": nn.Linear(inputs, HIDDEN), "gelu": nn.GELU()}
-        return nn.Sequential(OrderedDict(**hidden, dropout=nn.Dropout(DROPOUT), score=nn.Linear(HIDDEN, 1)))
+        return Perceptron(layout, self.hidden, self.dropout)
 
 
-class Gated(Head):
+@dataclass(kw_only=True, eq=False)
+class Gated(Hidden):
     """Each encoder's block → 256; softmax gates, a function of all of X, weigh the blocks' sum; GELU → 1.
 
     After the gated multimodal unit (Arevalo et al. 2017): which of picture and text counts may differ from post to
     post, and a block that is absent (zeros and an indicator) can be gated out.
     """
 
-    @staticmethod
-    def rate(inputs: int) -> float:  # noqa: ARG004
-        return 1e-3  # at the others' 2e-4 the gates have hardly opened after 60 epochs
+    learning_rate: float = 1e-3  # at the others' 2e-4 the gates have hardly opened after 60 epochs
 
-    @staticmethod
-    def network(inputs: int, blocks: Sequence[slice]) -> "torch.nn.Module":
-        import torch
-        from torch import nn
+    def network(self, layout: "Layout") -> "Network":
+        from regress.networks import Gate
 
-        class Gate(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.gate = nn.Linear(inputs, len(blocks))
-                self.blocks = nn.ModuleList(nn.Linear(block.stop - block.start, HIDDEN) for block in blocks)
-                self.dropout = nn.Dropout(DROPOUT)
-                self.score = nn.Linear(HIDDEN, 1)
-
-            def forward(self, X: torch.Tensor) -> torch.Tensor:
-                weights = self.gate(X).softmax(dim=1)
-                parts = torch.stack([layer(X[:, block]) for layer, block in zip(self.blocks, blocks, strict=True)], 1)
-                fused = nn.functional.gelu((weights[:, :, None] * parts).sum(dim=1))
-                score: torch.Tensor = self.score(self.dropout(fused))
-                return score
-
-        return Gate()
+        return Gate(layout, self.hidden, self.dropout)

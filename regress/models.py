@@ -39,6 +39,7 @@ class Training:
     blocks: tuple[slice, ...]  # the columns of each encoder
     held: NDArray[np.bool_]  # (m,) rows that early stopping watches; all False for models that do not stop early
     groups: NDArray[np.int64] | None = None  # (m,) rows of one group share something and are left out together
+    views: tuple[int, ...] = ()  # how many augmented copies lie side by side in each block; (): one in each
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from scipy.special import expit
 
-from regress.heads import HIDDEN, MLP, Gated, Linear
+from regress.heads import MLP, Gated, Linear
 from regress.losses import Loss
 from regress.metrics import d2
 from regress.models import Training
 from regress.ridge import Ridge
-from regress.training import PATIENCE
 
 Matrix = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -44,16 +43,18 @@ def test_the_best_epoch_is_kept(name: str) -> None:
     rng = np.random.default_rng(0)
     data = training(rng.normal(size=(200, 60)).astype(np.float32), rng.beta(1, 9, 200), loss)
     model = fit(data, loss)
-    assert model.history_[-1] > min(model.history_)  # it went on past its best, or this test shows nothing
+    history = [held for _, held in model.history_]
+    assert history[-1] > min(history)  # it went on past its best, or this test shows nothing
     p, y, weight = model.predict(data.X)[data.held], data.y[data.held], data.weight[data.held]
     value = (p - y) ** 2 if loss.squared else -y * np.log(p) - (1 - y) * np.log(1 - p)
-    assert np.mean(weight * value) == pytest.approx(min(model.history_), rel=1e-4)
+    assert np.mean(weight * value) == pytest.approx(min(history), rel=1e-4)
 
 
 def test_it_stops_when_patience_is_spent() -> None:
     rng = np.random.default_rng(0)
-    history = fit(training(rng.normal(size=(200, 60)).astype(np.float32), rng.beta(1, 9, 200))).history_
-    assert len(history) == int(np.argmin(history)) + 1 + PATIENCE < MLP.epochs
+    model = fit(training(rng.normal(size=(200, 60)).astype(np.float32), rng.beta(1, 9, 200)))
+    history = [held for _, held in model.history_]
+    assert len(history) == int(np.argmin(history)) + 1 + model.patience < model.epochs
 
 
 def test_held_out_rows_teach_nothing() -> None:
@@ -64,7 +65,7 @@ def test_held_out_rows_teach_nothing() -> None:
     other = Training(X, turned, data.weight, None, data.blocks, data.held)
     one, two = fit(data), fit(other)
     assert two.predict(X).mean() < one.predict(X).mean() + 0.1  # had it learned from them, it would predict far more
-    assert len(two.history_) == 1 + PATIENCE  # every step towards the others' labels is a step away from theirs
+    assert len(two.history_) == 1 + two.patience  # every step towards the others' labels is a step away from theirs
 
 
 def test_it_learns_an_interaction_that_a_linear_model_cannot() -> None:
@@ -94,7 +95,6 @@ def test_dropout_is_off_when_predicting() -> None:
     data = training(*posts(200))
     model = fit(data)
     np.testing.assert_array_equal(model.predict(data.X), model.predict(data.X))
-    assert not model.net_.training
 
 
 def test_squared_loss_predicts_beyond_one() -> None:
@@ -113,7 +113,7 @@ def test_columns_in_any_memory_order() -> None:
 def test_the_file_holds_plain_float32_arrays(tmp_path: Path) -> None:
     fit(training(*posts(200))).save(tmp_path)
     arrays = load_file(tmp_path / "model.safetensors")
-    assert arrays["hidden.weight"].shape == (HIDDEN, 12)
+    assert arrays["hidden.weight"].shape == (256, 12)
     assert arrays["hidden.weight"].dtype == np.float32
 
 

@@ -1,0 +1,108 @@
+"""The networks of the heads: standardised features to one raw score per row.
+
+Modules draw no random number of their own: they are made without values, `initialise` and the dropout in `forward` take
+a generator. So fits may run beside each other in threads, and each gives the bytes that it gives alone.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns that a network reads; those past the blocks are indicators of absence."""
+
+    inputs: int
+    blocks: tuple[tuple[int, int], ...]  # start and end of each
+    views: tuple[int, ...]  # copies side by side in each block
+
+    @property
+    def columns(self) -> list[slice]:
+        return [slice(start, end) for start, end in self.blocks]
+
+    @property
+    def widths(self) -> list[int]:
+        """The columns of one copy in each block."""
+        return [(end - start) // views for (start, end), views in zip(self.blocks, self.views, strict=True)]
+
+
+class Network(nn.Module):
+    """float32 (n, inputs) → (n,) raw scores, by a last layer `score`; with a generator, units are dropped by chance."""
+
+    def __init__(self, last: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.score = dense(last, 1)
+
+    def dropped(self, hidden: Tensor, chance: torch.Generator | None) -> Tensor:
+        """Inverted dropout; nothing is dropped where there is no generator."""
+        if chance is None or not self.dropout:
+            return hidden
+        keep = torch.rand(hidden.shape, generator=chance, device=hidden.device) >= self.dropout
+        return hidden * keep / (1 - self.dropout)
+
+
+class Line(Network):
+    """X → score."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout.inputs)
+
+    def forward(self, X: Tensor, chance: torch.Generator | None = None) -> Tensor:  # noqa: ARG002 - nothing to drop
+        return column(self.score(X))
+
+
+class Perceptron(Network):
+    """X → hidden, GELU, dropout → score."""
+
+    def __init__(self, layout: Layout, hidden: int, dropout: float) -> None:
+        super().__init__(hidden, dropout)
+        self.hidden = dense(layout.inputs, hidden)
+
+    def forward(self, X: Tensor, chance: torch.Generator | None = None) -> Tensor:
+        return column(self.score(self.dropped(gelu(self.hidden(X)), chance)))
+
+
+class Gate(Network):
+    """Blocks → hidden each; softmax gates, a function of all of X, weigh their sum; GELU, dropout → score."""
+
+    def __init__(self, layout: Layout, hidden: int, dropout: float) -> None:
+        super().__init__(hidden, dropout)
+        self.columns = layout.columns
+        self.gate = dense(layout.inputs, len(layout.blocks))
+        self.blocks = nn.ModuleList(dense(end - start, hidden) for start, end in layout.blocks)
+
+    def forward(self, X: Tensor, chance: torch.Generator | None = None) -> Tensor:
+        parts = [layer(X[:, block]) for layer, block in zip(self.blocks, self.columns, strict=True)]
+        fused = weighted(self.gate(X), torch.stack(parts, dim=1))
+        return column(self.score(self.dropped(gelu(fused), chance)))
+
+
+def dense(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer without values, so that making it draws nothing from the global random state."""
+    return nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
+
+
+def initialise(net: Network, level: float, chance: torch.Generator) -> None:
+    """Uniform in ±1/√inputs, as PyTorch's own; the last layer says `level`, so that no step is spent on finding it."""
+    with torch.no_grad():
+        for layer in net.modules():
+            if isinstance(layer, nn.Linear):
+                bound = layer.in_features**-0.5
+                for values in (layer.weight, layer.bias):
+                    values.uniform_(-bound, bound, generator=chance)
+        net.score.weight.zero_()
+        net.score.bias.fill_(level)
+
+
+def weighted(logits: Tensor, parts: Tensor) -> Tensor:
+    """Softmax over the k of logits (n, k), and the sum of parts (n, k, hidden) by it: (n, hidden)."""
+    return (logits.softmax(dim=1)[:, :, None] * parts).sum(dim=1)
+
+
+def column(values: Tensor) -> Tensor:
+    """(n, 1) → (n,)."""
+    return values[:, 0]
