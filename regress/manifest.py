@@ -34,7 +34,9 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
     target, config, first = experiment.target, experiment.config, outcome.partitions[0]
     scored = first.folds.scored
     y, trials, clusters = target.y[scored], target.trials[scored], experiment.clusters[scored]
-    p, mean = first.prediction[scored], first.mean[scored]
+    p, mean = (
+        np.stack([getattr(each, what)[scored] for each in outcome.partitions]) for what in ("prediction", "mean")
+    )
     interval = bootstrap(y, p, mean, clusters, seed=config.seed)
     judged = verdict(y, p, mean, clusters, seed=config.seed)
     measured = _averaged([_scores(experiment, each) for each in outcome.partitions])
@@ -63,7 +65,7 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
         "comparable": comparable(experiment),
         "metrics": {**measured, "d2_low": interval.d2_low, "d2_high": interval.d2_high},
         "fold_losses": fold_losses(target.y, outcome.partitions),
-        "intervals": None if setup.model == "mean" else post_intervals(y, p, trials),
+        "intervals": None if setup.model == "mean" else post_intervals(y, p[0], trials),
         "verdict": {"name": judged.name, "why": judged.why},
         "calibrator": outcome.calibration.to_json() if outcome.calibration else None,
         "notes": outcome.notes,

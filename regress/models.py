@@ -24,6 +24,7 @@ MODELS = {
     "rff": "regress.rff:RandomFourier",
     "linear": "regress.heads:Linear",
     "mlp": "regress.heads:MLP",
+    "stack": "regress.stack:Stack",
     "gated": "regress.heads:Gated",
 }
 
