@@ -112,11 +112,12 @@ class CrossValidation:
         if choice.samples and scaler is not None:
             new = resample(choice, part, scaler, setup.seed, scaled=scaled)
             weight, groups = _weights(setup, new.y, new.held), self.groups[rows[new.parents[:, 0]]]
-            training = Training(new.X, new.y, weight, None, slices, new.held, groups)
+            training = Training(new.X, new.y, weight, None, slices, new.held, groups, self.features.views)
             return training, scaler if scaled else None, new.notes
         X = part.X if scaler is None else scaler.transform(part.X)
         weight = _weights(setup, part.y, held)
-        return Training(X, part.y, weight, rows, slices, held, self.groups[rows]), scaler, []
+        training = Training(X, part.y, weight, rows, slices, held, self.groups[rows], self.features.views)
+        return training, scaler, []
 
     def _hold_out(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
         """bool (m,): the rows early stopping watches; whole groups, drawn until the share is reached."""

@@ -24,6 +24,7 @@ MODELS = {
     "linear": "regress.heads:Linear",
     "mlp": "regress.heads:MLP",
     "gated": "regress.heads:Gated",
+    "attention": "regress.heads:Attention",
 }
 
 
