@@ -1,14 +1,22 @@
-"""Beta calibration (Kull, Silva Filho, Flach 2017): logit q = a·ln p − b·ln(1 − p) + c, with a, b ≥ 0.
+"""Maps of predictions to the level of the rates: beta (Kull, Silva Filho, Flach 2017) and isotonic.
 
-Three numbers undo what a weighted loss or an oversampled training set did to the level of the predictions. They are
-fitted on out-of-fold predictions of original rows, never in-sample and never on synthetic rows.
+They undo what a weighted loss or an oversampled training set did to the level of the predictions. They are fitted on
+out-of-fold predictions of original rows, never in-sample and never on synthetic rows.
+
+Beta's three numbers cannot overfit and keep ranks apart. Isotonic takes any monotone shape, and pays for it: where it is
+flat, posts become ties and ranks are lost; where the lowest predictions were all of zeros, it predicts exactly 0, which
+costs ln(1/ε) for the first that is not; and it has as many numbers as steps. It estimates each step from as few rows as
+lie on it, so under heavy weights, where few rows make the scores, it is no better than their effective sample size.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.config import InputError
+from data.names import pick
 from regress.losses import sigmoid
 from regress.metrics import clip, cross_entropy
 
@@ -16,13 +24,22 @@ Array = NDArray[np.float64]
 RIDGE = 1e-6  # keeps Newton's system regular when the predictions are nearly collinear; far below the data's weight
 
 
+class Calibration(Protocol):
+    """A monotone map of predictions (n,) to calibrated ones, kept as JSON."""
+
+    def apply(self, p: Array) -> Array: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class BetaCalibration:
-    """A monotone map of [0, 1] into itself; (1, 1, 0) is the identity."""
+    """logit q = a·ln p − b·ln(1 − p) + c, with a, b ≥ 0: from [0, 1] into itself; (1, 1, 0) is the identity."""
 
     a: float = 1.0
     b: float = 1.0
     c: float = 0.0
+    kind: Literal["beta"] = "beta"
 
     def apply(self, p: Array) -> Array:
         """float64 (n,) predictions → calibrated ones in (0, 1); values outside are clipped first."""
@@ -30,11 +47,55 @@ class BetaCalibration:
             return p
         return sigmoid(_inputs(p) @ np.array([self.a, self.b, self.c]))
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class IsotonicCalibration:
+    """Linear between thresholds, constant beyond the first and the last: no prediction is out of range."""
+
+    p: tuple[float, ...]  # ascending
+    rate: tuple[float, ...]  # never falling, from 0 to 1
+    kind: Literal["isotonic"] = "isotonic"
+
+    def apply(self, p: Array) -> Array:
+        """float64 (n,) predictions → calibrated ones in [0, 1]."""
+        return np.interp(p, self.p, self.rate)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "p": list(self.p), "rate": list(self.rate)}
+
+
 IDENTITY = BetaCalibration()
+
+
+def fit_calibration(kind: str, p: Array, y: Array) -> Calibration:
+    """The map of a kind, "beta" or "isotonic", of predictions p to rates y, both (n,); `InputError` for another kind."""
+    return pick({"beta": fit_beta, "isotonic": fit_isotonic}, kind, "calibration")(p, y)
+
+
+def from_json(kept: dict[str, Any]) -> Calibration:
+    """What `to_json` gave; without a kind it is beta, as earlier runs kept it."""
+    kind = kept.get("kind", "beta")
+    if kind == "beta":
+        return BetaCalibration(kept["a"], kept["b"], kept["c"])
+    if kind == "isotonic":
+        return IsotonicCalibration(tuple(kept["p"]), tuple(kept["rate"]))
+    raise InputError(f"calibration {kind!r} is not of this version, which knows beta and isotonic: fit again")
+
+
+def fit_isotonic(p: Array, y: Array) -> Calibration:
+    """The non-decreasing map of least squared error, and of least cross-entropy, by pooling adjacent violators.
+
+    Its mean over the rows is that of y. Constant predictions give the identity, as they do for beta.
+    """
+    if np.ptp(p) < 1e-12:
+        return IDENTITY
+    from sklearn.isotonic import IsotonicRegression
+
+    fitted = IsotonicRegression(out_of_bounds="clip", y_min=0, y_max=1).fit(p, y)
+    return IsotonicCalibration(tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist()))
 
 
 def fit_beta(p: Array, y: Array) -> BetaCalibration:

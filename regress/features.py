@@ -35,6 +35,7 @@ class Block:
     fingerprint: str
     values: NDArray[np.float32]
     group: str = ""  # of GROUPS: what it is called together with its like
+    views: int = 1  # vectors of so many augmented copies lie side by side
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Features:
         """The columns of each block."""
         ends = np.cumsum([block.values.shape[1] for block in self.blocks]).tolist()
         return tuple(slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True))
+
+    @property
+    def views(self) -> tuple[int, ...]:
+        """How many copies lie side by side in each block."""
+        return tuple(block.views for block in self.blocks)
 
     @property
     def names(self) -> list[str]:
@@ -153,4 +159,4 @@ def _read_block(
         notes.append(f"{name}: {missing:,} posts have no readable {space.info.spec['kind']}")
     spec = space.info.spec
     group = "statistics" if spec["family"] == "statistics" else str(spec["kind"])
-    return Block(name, space.info.fingerprint, values, group), notes
+    return Block(name, space.info.fingerprint, values, group, spec.get("views") or 1), notes

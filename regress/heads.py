@@ -138,6 +138,8 @@ def _start(training: Training, loss: Loss) -> tuple[float, float]:
 class Linear(Head):
     """X → 1: what `ridge` fits in closed form, by gradient descent with early stopping instead of a penalty."""
 
+    search: ClassVar[Mapping[str, Search]] = {**RATE_SEARCH, "learning_rate": Search(5e-4, 5e-2, log=True)}
+
     epochs: int = 400
     learning_rate: float = 4e-3  # over √columns
 
@@ -190,3 +192,21 @@ class Gated(Hidden):
         from regress.networks import Gate
 
         return Gate(layout, self.hidden, self.dropout)
+
+
+@dataclass(kw_only=True, eq=False)
+class Attention(Hidden):
+    """The views of a block, K augmented copies of a picture, pooled by a learned query; blocks summed; GELU → 1.
+
+    After attention-based pooling (Ilse et al. 2018). Where one of 4 views tells the rate, D² is 0.85 of an oracle's
+    0.87, and 0.22 with the views' mean; where all tell it alike the mean is as good (0.37, 0.38). Training on one view
+    at random and averaging predictions is worse (0.28, 0.30). Blocks are summed, since gates cost 0.05 where both count
+    in every post. Without views it is an `mlp` that knows its blocks.
+    """
+
+    learning_rate: float = 1e-3
+
+    def network(self, layout: "Layout") -> "Network":
+        from regress.networks import Attention
+
+        return Attention(layout, self.hidden, self.dropout)

@@ -26,6 +26,7 @@ MODELS = {
     "mlp": "regress.heads:MLP",
     "stack": "regress.stack:Stack",
     "gated": "regress.heads:Gated",
+    "attention": "regress.heads:Attention",
 }
 
 

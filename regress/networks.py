@@ -81,6 +81,35 @@ class Gate(Network):
         return column(self.score(self.dropped(gelu(fused), chance)))
 
 
+class Attention(Network):
+    """Views of a block → hidden, by one layer; a learned query weighs them; the blocks' sum, GELU, dropout → score.
+
+    What lies past the blocks, the indicators of absence, is one more summand.
+    """
+
+    def __init__(self, layout: Layout, hidden: int, dropout: float) -> None:
+        super().__init__(hidden, dropout)
+        self.columns, self.views = layout.columns, layout.views
+        self.blocks = nn.ModuleList(dense(width, hidden) for width in layout.widths)
+        self.queries = nn.ModuleList(dense(hidden, 1) for _ in layout.blocks)
+        self.past = max(end for _, end in layout.blocks)
+        self.indicators = dense(layout.inputs - self.past, hidden) if layout.inputs > self.past else None
+
+    def attended(self, X: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """For each block: logits of its views (n, views), and the views (n, views, hidden)."""
+        found = []
+        for layer, query, block, views in zip(self.blocks, self.queries, self.columns, self.views, strict=True):
+            parts = layer(X[:, block].reshape(len(X), views, -1))
+            found.append((query(parts.tanh())[:, :, 0], parts))
+        return found
+
+    def forward(self, X: Tensor, chance: torch.Generator | None = None) -> Tensor:
+        pooled = [weighted(logits, parts) for logits, parts in self.attended(X)]
+        if self.indicators is not None:
+            pooled.append(self.indicators(X[:, self.past :]))
+        return column(self.score(self.dropped(gelu(torch.stack(pooled).sum(dim=0)), chance)))
+
+
 def dense(inputs: int, outputs: int) -> nn.Linear:
     """A linear layer without values, so that making it draws nothing from the global random state."""
     return nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data.config import InputError
 from data.files import atomic_folder, sha256_file
-from regress.calibration import read_calibration
+from regress.calibration import from_json as calibration_from_json
 from regress.fitted import Fitted
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Run:
         """Calibrated predictions for the blocks `manifest["features"]` side by side, float32 (n, d) → float64 (n,)."""
         raw = self.load_model().predict(X)
         calibrator = self.manifest["calibrator"]
-        return raw if calibrator is None else read_calibration(calibrator).apply(raw)
+        return raw if calibrator is None else calibration_from_json(calibrator).apply(raw)
 
 
 def save_run(folder: Path, manifest: dict[str, Any], predictions: "pd.DataFrame", fitted: Fitted) -> Run:

@@ -6,7 +6,7 @@ that are there already costs no fit of a fold.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -62,6 +62,8 @@ class Stack(Model):
     representation: ClassVar[Literal["raw", "scaled"]] = "raw"
 
     members: tuple[str, ...] = ("mlp", "lgbm", "ridge")
+    members_: list[Fitted] = field(init=False, repr=False)
+    weights_: Array = field(init=False, repr=False)  # (members + 1,), the intercept last
 
     def __post_init__(self) -> None:
         for name in self.members:
@@ -74,7 +76,8 @@ class Stack(Model):
     def of(cls, members: Sequence[str], fitted: Sequence[Fitted], weights: Array) -> Self:
         """The stack of fitted members (their names beside them) with `fit_weights`'s weights."""
         stack = cls(members=tuple(members))
-        stack.members_, stack.weights_ = list(fitted), weights
+        stack.members_ = list(fitted)
+        stack.weights_ = weights
         return stack
 
     @staticmethod

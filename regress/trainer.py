@@ -107,11 +107,13 @@ class Trainer:
             parents = rows[new.parents]
             trials = self.trials[parents].mean(axis=1)  # a synthetic row is worth what its parents are
             weight = _weights(setup, new.y, new.held, trials, rho)
-            training = Training(new.X, new.y, weight, None, slices, new.held, self.groups[parents[:, 0]])
+            groups = self.groups[parents[:, 0]]
+            training = Training(new.X, new.y, weight, None, slices, new.held, groups, self.features.views)
             return training, scaler if scaled else None, new.notes
         X = part.X if scaler is None else scaler.transform(part.X)
         weight = _weights(setup, part.y, held, self.trials[rows], rho)
-        return Training(X, part.y, weight, rows, slices, held, self.groups[rows]), scaler, []
+        training = Training(X, part.y, weight, rows, slices, held, self.groups[rows], self.features.views)
+        return training, scaler, []
 
     def _hold_out(self, rows: Rows, seed: int) -> NDArray[np.bool_]:
         """bool (m,): the rows early stopping watches; whole groups, drawn until the share is reached."""

@@ -5,6 +5,7 @@ Real encoders of seeded weights; what a kill or a bad picture does is tested in 
 
 import io
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from embed.requests import EncoderOptions, build
 from embed.seconds import Seconds
 from embed.slot import Item, Slot
 from regress.features import read_features
+from regress.heads import Attention
+from regress.losses import Loss
+from regress.models import Training
 
 NAMES = ("test_resnet", "test_convnext")
 
@@ -225,7 +229,12 @@ def test_views_are_features_only_where_they_are_named(tmp_path: Path, weights: t
     sets, notes = read_features(tmp_path / "cache.h5", keys, ["all", "image", "test_resnet@2views"], "posts.parquet")
     assert [one.names for one in sets] == [["test_resnet"], ["test_resnet"], ["test_resnet@2views"]]
     assert sets[2].X.shape[1] == 2 * sets[0].X.shape[1]
+    assert [one.views for one in sets] == [(1,), (1,), (2,)]
     assert not notes
+    data = Training(sets[2].X, np.linspace(0, 1, 12), np.ones(12), None, sets[2].slices, np.zeros(12, bool))
+    model = Attention(epochs=1)
+    model.fit(replace(data, views=sets[2].views), Loss.parse("bce"), 0, None)
+    assert model.layout_.widths == [sets[0].X.shape[1]]
 
 
 def test_a_resume_that_computes_other_vectors_is_refused(tmp_path: Path, weights: tuple[str, ...]) -> None:

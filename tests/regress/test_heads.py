@@ -1,15 +1,19 @@
 """The torch head: the best weights win, not the last; seeds repeat; the file is plain safetensors."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from scipy.special import expit
 
-from regress.heads import MLP, Gated, Linear
+from regress.heads import MLP, Attention, Gated, Head, Linear
 from regress.losses import Loss
 from regress.metrics import d2
 from regress.models import Training
@@ -18,6 +22,7 @@ from regress.ridge import Ridge
 Matrix = NDArray[np.float32]
 Array = NDArray[np.float64]
 BCE = Loss.parse("bce")
+HEADS = [Linear, MLP, Gated, Attention]
 
 
 def posts(n: int = 300, seed: int = 0) -> tuple[Matrix, Array]:
@@ -144,3 +149,180 @@ def test_the_linear_head_finds_what_the_closed_form_finds() -> None:
     for model in (linear, ridge):
         model.fit(training(X, y), BCE, 0, None)
     assert np.corrcoef(linear.predict(X), ridge.predict(X))[0, 1] > 0.99
+
+
+# ---------------------------------------------------------------- losses of heads alone
+
+
+@pytest.mark.parametrize("name", ["focal:2", "bmse", "binomial"])
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_learns_by_every_loss(head: type[Head], name: str) -> None:
+    X, y = posts(600)
+    loss, model = Loss.parse(name), head()
+    weight = loss.weights(y, np.full(600, 40.0), 0.1)
+    data = Training(X, y, weight, None, (slice(0, 6), slice(6, 12)), np.arange(600) % 6 == 0)
+    model.fit(data, loss, 0, None)
+    assert np.corrcoef(model.predict(X), y)[0, 1] > 0.6
+    assert model.history_[-1][0] < model.history_[0][0]
+
+
+def test_balanced_mse_is_blind_to_how_often_a_rate_occurs() -> None:
+    """Under noise, mse shrinks rare high rates towards the many low ones; balanced mse does so far less."""
+    rng = np.random.default_rng(0)
+    y = np.where(rng.uniform(size=3000) < 0.95, 0.1, 0.9)
+    X = (y + rng.normal(0, 0.4, 3000))[:, None].astype(np.float32)
+    high = {}
+    for name in ("mse", "bmse"):
+        loss, model = Loss.parse(name), MLP(learning_rate=2e-3)
+        model.fit(training(X, y, loss), loss, 0, None)
+        high[name] = model.predict(np.array([[0.9]], np.float32))[0]
+    assert high["mse"] < 0.45  # the mean of what lies there: 0.1 + 0.8 · 0.28
+    assert high["bmse"] > 0.55  # with as many high as low it would be 0.1 + 0.8 · 0.88
+
+
+def test_squared_losses_are_told_in_the_units_of_the_target() -> None:
+    X, y = posts(400)
+    one, hundred = (fit(training(X, scale * y, Loss.parse("mse")), Loss.parse("mse")) for scale in (1, 100))
+    np.testing.assert_allclose(np.array(hundred.history_), 1e4 * np.array(one.history_), rtol=1e-3)
+
+
+# ---------------------------------------------------------------- settings and files
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hidden": 0}, "hidden=0: expected a whole number from 1"),
+        ({"dropout": 1.0}, "dropout=1.0: expected a number from 0, below 1"),
+        ({"epochs": 0}, "epochs=0: expected a whole number from 1"),
+        ({"patience": 0}, "patience=0: expected a whole number from 1"),
+        ({"batch": -1}, "batch=-1: expected a whole number from 1"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0: expected a number above 0, up to 1"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan: expected a number above 0, up to 1"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1: expected a number from 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match="expected") as caught:
+        MLP(**settings)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_what_is_searched_holds_the_defaults(head: type[Head]) -> None:
+    for key, search in head.search.items():
+        assert search.low <= getattr(head(), key) <= search.high
+
+
+def test_settings_reach_the_network_and_its_training() -> None:
+    data = training(*posts(200))
+    model = MLP(hidden=7, epochs=3, learning_rate=1e-2)
+    model.fit(data, BCE, 0, None)
+    assert model.net_.hidden.weight.shape == (7, 12)
+    assert len(model.history_) == 3
+    slow = MLP(hidden=7, epochs=3, learning_rate=1e-7)
+    slow.fit(data, BCE, 0, None)
+    assert np.ptp(slow.predict(data.X)) < 1e-3 < np.ptp(model.predict(data.X))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_file_gives_back_settings_history_and_predictions(head: type[Head], tmp_path: Path) -> None:
+    X, y = posts(200)
+    data = Training(X, y, np.ones(200), None, (slice(0, 8), slice(8, 11)), np.arange(200) % 6 == 0, None, (4, 1))
+    model = head(epochs=4, weight_decay=0.2)
+    if not isinstance(model, Linear):
+        model = head(epochs=4, weight_decay=0.2, hidden=9)  # type: ignore[call-arg]
+    model.fit(data, BCE, 0, None)
+    model.save(tmp_path)
+    again = head.load(tmp_path)
+    assert vars(again)["history_"] == model.history_
+    assert again.weight_decay == 0.2
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    with safe_open(tmp_path / "model.safetensors", framework="np") as file:
+        assert json.loads(file.metadata()["head"])["settings"]["epochs"] == 4
+
+
+# ---------------------------------------------------------------- chance
+
+
+@pytest.fixture
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def state(head: type[Head], seed: int) -> dict[str, Any]:
+    X, y = posts(500, seed)
+    data = Training(X, y, np.ones(500), None, (slice(0, 8), slice(8, 12)), np.arange(500) % 6 == 0, None, (2, 1))
+    model = head(epochs=6)
+    model.fit(data, BCE, seed, None)
+    return {name: value.numpy().tobytes() for name, value in model.net_.state_dict().items()}
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("head", HEADS)
+def test_fits_beside_each_other_give_the_bytes_of_one_after_the_other(head: type[Head]) -> None:
+    alone = [state(head, seed) for seed in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        beside = list(pool.map(lambda seed: state(head, seed), range(4)))
+    assert beside == alone
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_global_random_state_is_neither_read_nor_moved(head: type[Head]) -> None:
+    torch.manual_seed(1)
+    before, first = torch.get_rng_state(), state(head, 0)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert state(head, 0) == first
+
+
+# ---------------------------------------------------------------- attention over views
+
+
+def viewed(n: int, seed: int, views: int = 4, width: int = 6) -> tuple[Matrix, Array]:
+    """One view of each post, at random, is marked in its first column and tells the rate in its second."""
+    rng = np.random.default_rng(seed)
+    V = rng.normal(size=(n, views, width))
+    chosen = rng.integers(views, size=n)
+    V[np.arange(n), chosen, 0] += 5
+    rate = expit(-1 + 2 * V[np.arange(n), chosen, 1])
+    return V.reshape(n, -1).astype(np.float32), rate
+
+
+def test_attention_finds_the_view_that_tells() -> None:
+    (X, y), (new, truth) = viewed(2000, 0), viewed(500, 1)
+    held, mean = np.arange(2000) % 6 == 0, np.full(500, y.mean())
+    found = Attention()
+    found.fit(Training(X, y, np.ones(2000), None, (slice(0, 24),), held, None, (4,)), BCE, 0, None)
+    averaged = MLP(learning_rate=1e-3)
+    pooled, new_pooled = (Z.reshape(len(Z), 4, 6).mean(axis=1) for Z in (X, new))
+    averaged.fit(Training(pooled, y, np.ones(2000), None, (slice(0, 6),), held), BCE, 0, None)
+    assert d2(truth, found.predict(new), mean) > 0.85
+    assert d2(truth, averaged.predict(new_pooled), mean) < 0.5
+    with torch.inference_mode():
+        logits, _ = found.net_.attended(torch.from_numpy(new))[0]
+    marked = new.reshape(500, 4, 6)[:, :, 0].argmax(axis=1)
+    assert (logits.argmax(dim=1).numpy() == marked).mean() > 0.95
+
+
+def test_attention_does_not_ask_in_which_order_views_lie() -> None:
+    X, y = viewed(600, 0)
+    model = Attention()
+    model.fit(Training(X, y, np.ones(600), None, (slice(0, 24),), np.arange(600) % 6 == 0, None, (4,)), BCE, 0, None)
+    turned = X.reshape(600, 4, 6)[:, ::-1].reshape(600, 24)
+    np.testing.assert_allclose(model.predict(turned), model.predict(X), rtol=1e-4)
+
+
+def test_attention_reads_the_indicators_of_absence() -> None:
+    """A block of zeros where its picture is absent, and the rate a little higher there: only the indicator says so."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 9)).astype(np.float32)
+    X[:, 8] = rng.integers(2, size=1500)
+    y = expit(-2 + 2 * X[:, 8]).astype(np.float64)
+    model = Attention()
+    held = np.arange(1500) % 6 == 0
+    model.fit(Training(X, y, np.ones(1500), None, (slice(0, 4), slice(4, 8)), held, None, (2, 1)), BCE, 0, None)
+    assert d2(y, model.predict(X), np.full(1500, y.mean())) > 0.8
