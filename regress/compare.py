@@ -14,7 +14,7 @@ from regress.fit import DEFAULT_RUNS
 
 if TYPE_CHECKING:
     from regress.benefit import Benefit
-    from regress.runs import Entry
+    from regress.entry import Entry
 
 WIDTH = 100  # columns of the table
 HEAD = ("run", "D²", "95 % interval", "log loss", "SERA", "Spearman", "bias", "verdict", "seconds")

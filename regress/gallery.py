@@ -22,8 +22,9 @@ from data.posts import Fault, Posts, PostsOptions, open_posts
 from embed.encoder import UnreadableContent
 from embed.images import decode
 from regress.dispersion import fit_prior
+from regress.entry import Entry
 from regress.metrics import cross_entropy
-from regress.runs import Entry, Predictions, leader
+from regress.runs import Predictions, leader
 
 SIDE = 160  # pixels
 QUALITY = 80

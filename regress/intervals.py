@@ -6,9 +6,12 @@ that was seen ten times has a wide interval, one seen 10,000 times a narrow one;
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from regress.dispersion import intra_class_correlation
 
 Array = NDArray[np.float64]
 LEVEL = 0.9
@@ -83,6 +86,30 @@ class BetaBinomial:
         low = np.where(at_zero, 0, _quantile(alpha, beta, trials, np.full(len(p), tail)))
         high = _quantile(alpha, beta, trials, np.where(at_zero, level, 1 - tail))
         return low / trials, high / trials
+
+
+@dataclass(frozen=True)
+class PostIntervals:
+    """Both kinds as a run keeps them: `BetaBinomial` for posts whose trials are known, `Mondrian` for the others."""
+
+    level: float
+    rho: float
+    mondrian: Mondrian
+
+    def __call__(self, p: Array, trials: Array | None = None) -> tuple[Array, Array]:
+        """Lower and upper ends (n,) for calibrated predictions p; `trials` (n,) where they are known."""
+        return self.mondrian(p) if trials is None else BetaBinomial(self.rho)(p, trials, self.level)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "PostIntervals":
+        """From what `post_intervals` returned."""
+        return cls(float(values["level"]), float(values["rho"]), Mondrian.from_json(values["mondrian"]))
+
+
+def post_intervals(y: Array, p: Array, trials: Array) -> dict[str, Any]:
+    """What `PostIntervals.from_json` reads, for a run's manifest: from calibrated out-of-fold predictions, all (n,)."""
+    rho = intra_class_correlation(y, p, trials)
+    return {"level": LEVEL, "rho": rho, "mondrian": Mondrian.fit(y, p).to_json()}
 
 
 def _log_zero(alpha: Array, beta: Array, trials: Array) -> Array:

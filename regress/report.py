@@ -16,10 +16,11 @@ from markupsafe import Markup
 
 from regress import benefit, figures, wording
 from regress.benefit import Benefit
+from regress.entry import Entry
 from regress.gallery import KINDS, Content, Contents, Pick
 from regress.inference import COLLAPSED_SHARE, DRAWS, RANK_Z
 from regress.metrics import EPSILON
-from regress.runs import Entry, Predictions, leader
+from regress.runs import Predictions, leader
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = 9  # in report.css; the mean is grey

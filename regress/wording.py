@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.config import as_json
+from regress.entry import Entry
 from regress.fit import Fit
-from regress.runs import Entry, leader
+from regress.runs import leader
 
 MEANINGS = {
     "USEFUL": "orders posts better than chance, and its loss is below the mean’s beyond chance",

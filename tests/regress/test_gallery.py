@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from regress.dispersion import fit_prior
+from regress.entry import Entry
 from regress.gallery import KINDS, SIDE, choose_posts, read_contents
-from regress.runs import Entry, Predictions, choose, read_predictions
+from regress.runs import Predictions, choose, read_predictions
 
 Compared = tuple[list[Entry], Predictions]
 

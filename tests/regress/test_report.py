@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from data.config import InputError
 from regress import figures, wording
 from regress.compare import Compare, run
-from regress.runs import read_entry
+from regress.entry import read_entry
 
 Write = Callable[..., Path]
 USEFUL = {"name": "USEFUL", "why": "Its loss is below the mean's."}
