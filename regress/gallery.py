@@ -62,6 +62,14 @@ class Contents:
     note: str
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """The posts that a report shows, and what they look like."""
+
+    picks: Sequence[Pick]
+    contents: Contents
+
+
 def choose_posts(entries: Sequence[Entry], predictions: Predictions, count: int) -> list[Pick]:
     """At most `count` posts, by kind and then by how strongly they are of it; posts of one cluster only once."""
     y, trials = predictions.y, predictions.trials

@@ -41,7 +41,7 @@ def corrected_t(differences: Array, test_share: float) -> TTest:
     return TTest(mean, t, float(2 * student.sf(abs(t), folds - 1)))
 
 
-def tested_share(folds: int, *, forward: bool = False) -> float:
+def share_tested(folds: int, *, forward: bool = False) -> float:
     """n_test / n_train of so many folds: 1/(K − 1).
 
     Forward in time (`regress.folds.time_folds`) the k-th scored fold trains on k + 1 blocks of about its own size:

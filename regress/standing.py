@@ -17,7 +17,7 @@ from data.config import InputError
 from regress.entry import Entry
 from regress.inference import LEVEL, Difference, paired
 from regress.metrics import cross_entropy
-from regress.pairs import corrected_t, holm, tested_share
+from regress.pairs import corrected_t, holm, share_tested
 from regress.runs import Predictions, leader
 
 Array = NDArray[np.float64]
@@ -60,7 +60,7 @@ def _adjusted(entries: Sequence[Entry]) -> dict[tuple[int, int], float]:
     if any(losses.mean.shape[1] != means.shape[1] for losses in kept.values()):
         raise InputError("these runs kept losses of different numbers of folds: fit them again")
     folds = {MEAN: means.ravel(), **{i: losses.model[:repeats].ravel() for i, losses in kept.items()}}
-    share = tested_share(means.shape[1], forward=entries[0].ground.time is not None)
+    share = share_tested(means.shape[1], forward=entries[0].ground.time is not None)
     pairs = list(combinations(folds, 2))
     adjusted = holm(np.array([corrected_t(folds[a] - folds[b], share).p for a, b in pairs]))
     return dict(zip(pairs, adjusted.tolist(), strict=True))
