@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from regress.entry import Entry
 from regress.inference import LEVEL, Difference, paired
 from regress.metrics import cross_entropy, rarity
-from regress.runs import Entry, Predictions
+from regress.runs import Predictions
 
 Array = NDArray[np.float64]
 NOTHING, RANDOM = "none", "random"

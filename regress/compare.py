@@ -14,10 +14,14 @@ from regress.fit import DEFAULT_RUNS
 
 if TYPE_CHECKING:
     from regress.benefit import Benefit
-    from regress.runs import Entry
+    from regress.entry import Entry
+    from regress.standing import Standing
 
-WIDTH = 100  # columns of the table
-HEAD = ("run", "D²", "95 % interval", "log loss", "SERA", "Spearman", "bias", "verdict", "seconds")
+WIDTH = 120  # columns of the table
+HEAD = (
+    *("run", "D²", "95 % interval", "by trials", "log loss", "SERA", "Spearman", "bias", "p mean", "p best"),
+    *("verdict", "seconds"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,7 @@ class Compare:
 
     run: tuple[Path, ...] = argument("folders of runs (default: all comparable with the last run)", (), metavar="RUN")
     runs: Path = option("folder that runs are looked for in", DEFAULT_RUNS, metavar="FOLDER")
+    target: str | None = option("compare the runs that predict this (default: as the last run)", metavar="ACTIVITY")
     out: Path = option("where the report is written", Path("report.html"), metavar="FILE")
     gallery: int = option("number of posts shown in the report", 24, metavar="N")
     json: bool = option("print one JSON object instead of the table", False)
@@ -36,18 +41,21 @@ class Comparison:
     """The runs, best D² first, and where their report is."""
 
     entries: "list[Entry]"
+    standings: "list[Standing]"
     benefits: "list[Benefit]"  # of the runs with a sampler
     out: Path
 
     def to_json(self) -> dict[str, Any]:
         judged = [benefit.to_json(self.entries) for benefit in self.benefits]
-        return {"runs": [entry.to_json() for entry in self.entries], "oversampling": judged}
+        both = zip(self.entries, self.standings, strict=True)
+        return {"runs": [entry.to_json() | standing.to_json() for entry, standing in both], "oversampling": judged}
 
     def __str__(self) -> str:
         best = self.entries[0].scores
-        mean = ["predicting the mean", "0.000", "", _fixed(best["log_loss_mean"], 4)]
-        floor = ["floor: label entropy", "1.000", "", _fixed(best["log_loss_floor"], 4)]
-        rows = [_row(entry) for entry in self.entries] + [[*row, *[""] * 5] for row in (mean, floor)]
+        mean = ["predicting the mean", "0.000", "", "0.000", _fixed(best["log_loss_mean"], 4)]
+        floor = ["floor: label entropy", "1.000", "", "1.000", _fixed(best["log_loss_floor"], 4)]
+        rows = [_row(entry, standing) for entry, standing in zip(self.entries, self.standings, strict=True)]
+        rows += [[*row, *[""] * (len(HEAD) - len(row))] for row in (mean, floor)]
         return "\n".join([*_aligned([list(HEAD), *rows]), *self._oversampling(), f"report: {self.out}"])
 
     def _oversampling(self) -> list[str]:
@@ -61,7 +69,7 @@ class Comparison:
 
 
 def _told(line: str, findings: list[str], names: list[str]) -> str:
-    """ "… unproven 2, helps 1: ridge-bce-all-smoter", in at most 100 columns."""
+    """ "… unproven 2, helps 1: ridge-bce-all-smoter", in at most 120 columns."""
     from regress.benefit import MEANINGS
 
     counts = [(what, findings.count(what)) for what in reversed(MEANINGS)]
@@ -70,19 +78,24 @@ def _told(line: str, findings: list[str], names: list[str]) -> str:
     return f"{line}: {_cut(helping, max(WIDTH - len(line) - 2, 12))}" if helping else line
 
 
-def _row(entry: "Entry") -> list[str]:
-    s = entry.scores
+def _row(entry: "Entry", standing: "Standing") -> list[str]:
+    s, chances = entry.scores, [_chance(p) for p in (standing.p_mean, standing.p_best)]
     interval = f"{_fixed(s['d2_low'], 3)} … {_fixed(s['d2_high'], 3)}"
-    numbers = [_fixed(s["log_loss"], 4), _fixed(s["sera"], 2), _fixed(s["spearman"], 2), _fixed(s["bias"], 2)]
-    return [entry.name, _fixed(s["d2"], 3), interval, *numbers, entry.verdict, f"{entry.seconds:.1f}"]
+    numbers = [_fixed(s["d2_trials"], 3), _fixed(s["log_loss"], 4)]
+    numbers += [_fixed(s["sera"], 2), _fixed(s["spearman"], 2), _fixed(s["bias"], 2)]
+    return [entry.name, _fixed(s["d2"], 3), interval, *numbers, *chances, entry.verdict, f"{entry.seconds:.1f}"]
 
 
 def _fixed(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.000"
 
 
+def _chance(p: float | None) -> str:
+    return "" if p is None else "<0.001" if p < 0.0005 else f"{p:.3f}"
+
+
 def _aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as lines of at most 100 columns: names and verdicts to the left, numbers to the right, long names cut."""
+    """Rows as lines of at most 120 columns: names and verdicts to the left, numbers to the right, long names cut."""
     shown = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in shown) for i in range(len(HEAD))]
     gap = 2 if sum(widths) + 2 * (len(HEAD) - 1) <= WIDTH else 1
@@ -116,28 +129,36 @@ def run(config: Compare) -> Comparison:
     """
     from data.files import atomic_write
     from regress.benefit import benefits
-    from regress.gallery import choose_posts, read_contents
+    from regress.gallery import Gallery, choose_posts, read_contents
     from regress.report import render
     from regress.runs import choose, read_predictions
+    from regress.standing import standings
 
     if config.gallery < 0:
         raise InputError(f"--gallery {config.gallery}: expected 0 or more, the number of posts to show")
     if config.out.is_dir():
         raise InputError(f"--out {str(config.out)!r} is a folder: name a file, such as report.html")
-    entries, others = choose(config.run, config.runs)
+    entries, others = choose(config.run, config.runs, config.target)
     if others:
-        count = "1 run" if len(others) == 1 else f"{len(others)} runs"
-        print(f"note: {count} on other posts, targets or folds left out: name runs to compare those", file=sys.stderr)
+        print(_left_out(entries[0], others), file=sys.stderr)
     predictions = read_predictions(entries)
     picks = choose_posts(entries, predictions, config.gallery)
-    judged = benefits(entries, predictions)
-    html = render(entries, predictions, judged, picks, read_contents(entries[0], predictions, picks))
+    judged, standing = benefits(entries, predictions), standings(entries, predictions)
+    html = render(entries, predictions, standing, judged, Gallery(picks, read_contents(entries[0], predictions, picks)))
     try:
         with atomic_write(config.out, "w") as file:
             file.write(html)
     except OSError as why:
         raise InputError(f"--out {str(config.out)!r} cannot be written ({why.strerror}): name another file") from None
-    return Comparison(entries, judged, config.out)
+    return Comparison(entries, standing, judged, config.out)
+
+
+def _left_out(first: "Entry", others: "list[Entry]") -> str:
+    """A note on runs that cannot be compared with the first, and on the targets that could be asked for."""
+    count = "1 run" if len(others) == 1 else f"{len(others)} runs"
+    targets = sorted({entry.ground.target for entry in others} - {first.ground.target})
+    more = f", or --target NAME ({_printable(', '.join(targets))})" if targets else ""
+    return f"note: {count} on other posts, targets or folds left out: name runs to compare those{more}"
 
 
 if __name__ == "__main__":

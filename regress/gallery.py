@@ -21,8 +21,10 @@ from data.files import sha256_file
 from data.posts import Fault, Posts, PostsOptions, open_posts
 from embed.encoder import UnreadableContent
 from embed.images import decode
+from regress.dispersion import fit_prior
+from regress.entry import Entry
 from regress.metrics import cross_entropy
-from regress.runs import Entry, Predictions, leader
+from regress.runs import Predictions, leader
 
 SIDE = 160  # pixels
 QUALITY = 80
@@ -60,9 +62,18 @@ class Contents:
     note: str
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """The posts that a report shows, and what they look like."""
+
+    picks: Sequence[Pick]
+    contents: Contents
+
+
 def choose_posts(entries: Sequence[Entry], predictions: Predictions, count: int) -> list[Pick]:
     """At most `count` posts, by kind and then by how strongly they are of it; posts of one cluster only once."""
-    likely = shrunken_rates(predictions.y, predictions.trials)
+    y, trials = predictions.y, predictions.trials
+    likely = fit_prior(y, trials).shrunken(y, trials)
     first = leader(entries)
     marks = {"rarest": likely}
     if not entries[first].is_reference:
@@ -75,8 +86,10 @@ def choose_posts(entries: Sequence[Entry], predictions: Predictions, count: int)
 
 
 def _take(marks: dict[str, NDArray[np.float64]], predictions: Predictions, count: int) -> list[Pick]:
-    """Turn by turn the best post left of each kind, so that every kind has its share; equal marks go by row."""
-    queues = {kind: iter(np.lexsort((predictions.rows, -mark)).tolist()) for kind, mark in marks.items()}
+    """Turn by turn the best post left of each kind, so that every kind has its share; equal marks by rate, then row."""
+    queues = {
+        kind: iter(np.lexsort((predictions.rows, -predictions.y, -mark)).tolist()) for kind, mark in marks.items()
+    }
     seen: set[int] = set()
     taken: dict[str, list[Pick]] = {kind: [] for kind in queues}
     for turn in range(count):
@@ -86,19 +99,6 @@ def _take(marks: dict[str, NDArray[np.float64]], predictions: Predictions, count
             seen.add(predictions.clusters[index])
             taken[kind].append(Pick(index, kind))
     return [pick for kind in KINDS for pick in taken.get(kind, [])]
-
-
-def shrunken_rates(y: NDArray[np.float64], trials: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Posterior mean rates, float64 (n,), under a beta prior fitted by moments (empirical Bayes).
-
-    The prior counts as many trials as make the rates' spread beyond binomial noise: var(y) − E[μ(1−μ)/V].
-    """
-    mean = float(y.mean())
-    noise = mean * (1 - mean)
-    spread = max(float(y.var()) - float(np.mean(noise / trials)), noise * 1e-6)
-    strength = max(noise / spread - 1, 0.0) if spread > 0 else 0.0  # 0 also where a tiny noise underflows
-    rates: NDArray[np.float64] = (y * trials + strength * mean) / (trials + strength)
-    return rates
 
 
 def read_contents(entry: Entry, predictions: Predictions, picks: Sequence[Pick]) -> Contents:

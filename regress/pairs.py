@@ -41,6 +41,15 @@ def corrected_t(differences: Array, test_share: float) -> TTest:
     return TTest(mean, t, float(2 * student.sf(abs(t), folds - 1)))
 
 
+def share_tested(folds: int, *, forward: bool = False) -> float:
+    """n_test / n_train of so many folds: 1/(K − 1).
+
+    Forward in time (`regress.folds.time_folds`) the k-th scored fold trains on k + 1 blocks of about its own size:
+    the mean of 1/(k + 1) is taken, as if all folds were alike. Purged rows are not counted.
+    """
+    return float(np.mean(1 / np.arange(2, folds + 2))) if forward else 1 / (folds - 1)
+
+
 def holm(p: Array) -> Array:
     """Adjusted p-values (m,) that bound the chance of any false finding (Holm 1979), in the order they came."""
     order = np.argsort(p, kind="stable")

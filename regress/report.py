@@ -16,10 +16,12 @@ from markupsafe import Markup
 
 from regress import benefit, figures, wording
 from regress.benefit import Benefit
-from regress.gallery import KINDS, Content, Contents, Pick
+from regress.entry import Entry
+from regress.gallery import KINDS, Content, Gallery
 from regress.inference import COLLAPSED_SHARE, DRAWS, RANK_Z
 from regress.metrics import EPSILON
-from regress.runs import Entry, Predictions, leader
+from regress.runs import Predictions, leader
+from regress.standing import Standing
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = 9  # in report.css; the mean is grey
@@ -33,6 +35,7 @@ class View:
     """One run as the template draws it."""
 
     entry: Entry
+    standing: Standing
     place: int  # in the leaderboard, from 1
     colour: str  # name of a CSS variable
     badge: str  # CSS class of the verdict
@@ -56,27 +59,28 @@ class Card:
     count: int
     trials: int
     truth: float
+    span: str  # the interval of the leading run for a post with so many trials, or ""
     predictions: list[float]
 
 
 def render(
     entries: Sequence[Entry],
     predictions: Predictions,
+    standings: Sequence[Standing],
     judged: Sequence[Benefit],
-    picks: Sequence[Pick],
-    contents: Contents,
+    gallery: Gallery,
 ) -> str:
     """The report's HTML."""
     top = max(float(predictions.y.max()), float(predictions.p.max()))
     rates = figures.RateAxis.up_to(top)
     skills = _skill_axis(entries)
     ground = entries[0].ground
-    views = _views(entries, predictions, rates, skills)
+    views = _views(entries, predictions, standings, rates, skills)
     context = {
         "ground": ground,
         "average": float(predictions.y.mean()),
         "trials": [float(value) for value in np.quantile(predictions.trials, [0, 0.5, 1])],
-        "headline": wording.headline(entries),
+        "headline": wording.headline(entries, standings),
         "tallies": wording.tallies(entries),
         "meanings": wording.MEANINGS,
         "views": views,
@@ -87,9 +91,9 @@ def render(
         "truth_half": wording.middle_half(predictions.y),
         "rates": rates,
         "rates_end": figures.percent(rates.top),
-        "gallery": _gallery(predictions, picks, contents),
+        "gallery": _gallery(entries, predictions, gallery),
         "kinds": KINDS,
-        "note": contents.note,
+        "note": gallery.contents.note,
         "epsilon": EPSILON,
         "rank_z": RANK_Z,
         "collapsed_share": COLLAPSED_SHARE,
@@ -109,7 +113,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"fixed": wording.fixed, "percent": wording.percent, "short": short}
+    environment.filters |= {
+        "fixed": wording.fixed,
+        "percent": wording.percent,
+        "chance": wording.chance,
+        "short": short,
+    }
     return environment
 
 
@@ -133,7 +142,11 @@ def _skill_axis(entries: Sequence[Entry]) -> figures.SkillAxis:
 
 
 def _views(
-    entries: Sequence[Entry], predictions: Predictions, rates: figures.RateAxis, skills: figures.SkillAxis
+    entries: Sequence[Entry],
+    predictions: Predictions,
+    standings: Sequence[Standing],
+    rates: figures.RateAxis,
+    skills: figures.SkillAxis,
 ) -> list[View]:
     truth = figures.Histogram.of(predictions.y, rates)
     bars = [figures.Histogram.of(p, rates) for p in predictions.p]
@@ -149,6 +162,7 @@ def _views(
         views.append(
             View(
                 entry=entry,
+                standing=standings[i],
                 place=i + 1,
                 colour="mean" if entry.is_reference else f"c{(colour - 1) % COLOURS + 1}",
                 badge=entry.verdict.lower().replace(" ", "-") if entry.verdict in wording.MEANINGS else "unknown",
@@ -162,16 +176,22 @@ def _views(
     return views
 
 
-def _gallery(predictions: Predictions, picks: Sequence[Pick], contents: Contents) -> dict[str, list[Card]]:
+def _gallery(entries: Sequence[Entry], predictions: Predictions, gallery: Gallery) -> dict[str, list[Card]]:
     """Cards by kind, in the order of `KINDS`."""
+    first = leader(entries)
+    intervals, picked = entries[first].intervals, np.array([pick.index for pick in gallery.picks], dtype=np.int64)
+    spans: list[str] = [""] * len(picked)
+    if intervals is not None and len(picked):
+        ends = intervals(predictions.p[first, picked], predictions.trials[picked])
+        spans = [wording.span(float(low), float(high)) for low, high in zip(*ends, strict=True)]
     cards: dict[str, list[Card]] = {}
-    for pick in picks:
-        cards.setdefault(pick.kind, []).append(_card(predictions, pick.index, contents))
+    for pick, span in zip(gallery.picks, spans, strict=True):
+        content = gallery.contents.posts.get(pick.index, Content(None, None, ""))
+        cards.setdefault(pick.kind, []).append(_card(predictions, pick.index, content, span))
     return cards
 
 
-def _card(predictions: Predictions, i: int, contents: Contents) -> Card:
-    content = contents.posts.get(i, Content(None, None, ""))
+def _card(predictions: Predictions, i: int, content: Content, span: str) -> Card:
     text = content.text or ""
     trials, truth = float(predictions.trials[i]), float(predictions.y[i])
     return Card(
@@ -184,6 +204,7 @@ def _card(predictions: Predictions, i: int, contents: Contents) -> Card:
         count=round(truth * trials),
         trials=round(trials),
         truth=truth,
+        span=span,
         predictions=[float(p) for p in predictions.p[:, i]],
     )
 

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.config import as_json
+from regress.entry import Entry
 from regress.fit import Fit
-from regress.runs import Entry, leader
+from regress.runs import leader
+from regress.standing import ALPHA, Standing
 
 MEANINGS = {
     "USEFUL": "orders posts better than chance, and its loss is below the mean’s beyond chance",
@@ -44,7 +46,7 @@ class Tally:
     places: list[int]
 
 
-def headline(entries: Sequence[Entry]) -> Headline:
+def headline(entries: Sequence[Entry], standings: Sequence[Standing]) -> Headline:
     """Which run is best, and how far it gets, from the leaderboard in order."""
     best = entries[leader(entries)]
     if best.is_reference:
@@ -56,20 +58,35 @@ def headline(entries: Sequence[Entry]) -> Headline:
         f"It goes {_share(best.scores['d2'])} of the way from predicting the mean to the floor, "
         f"the labels’ own entropy ({_d2(best)})."
     )
-    return Headline(f"{best.name} is really better than predicting the mean.", lead, _notes(best, entries))
+    return Headline(f"{best.name} is really better than predicting the mean.", lead, _notes(best, entries, standings))
 
 
-def _notes(best: Entry, entries: Sequence[Entry]) -> list[str]:
+def _notes(best: Entry, entries: Sequence[Entry], standings: Sequence[Standing]) -> list[str]:
     notes = []
     if entries[0] is not best and not entries[0].is_reference:
         notes.append(f"{entries[0].name} has a higher D², but is {entries[0].verdict}: {entries[0].why.rstrip('.')}.")
+    useful = [
+        (entry, standing.p_best)
+        for entry, standing in zip(entries, standings, strict=True)
+        if entry.verdict == "USEFUL" and entry is not best and not entry.is_reference
+    ]
+    apart = [(entry, p) for entry, p in useful if p is not None and p >= ALPHA]
+    if apart:
+        whose, least = _counted([entry for entry, _ in apart]), min(p for _, p in apart)
+        notes.append(f"Its folds do not tell it from {whose} (p\u00a0≥\u00a0{least:.2f}): their order is not settled.")
     low = best.scores["d2_low"]
-    useful = [entry for entry in entries if entry.verdict == "USEFUL" and entry is not best and not entry.is_reference]
-    near = [e for e in useful if low is not None and e.scores["d2_high"] is not None and e.scores["d2_high"] >= low]
+    near = [entry for entry, p in useful if p is None and _reaches(entry.scores["d2_high"], low)]
     if near:
-        whose = f"that of {near[0].name}" if len(near) == 1 else f"those of {len(near)} other useful runs"
-        notes.append(f"Its interval overlaps {whose}: their order is not settled.")
+        notes.append(f"Its interval overlaps that of {_counted(near)}: their order is not settled.")
     return notes
+
+
+def _counted(entries: Sequence[Entry]) -> str:
+    return entries[0].name if len(entries) == 1 else f"{len(entries)} other useful runs"
+
+
+def _reaches(high: float | None, low: float | None) -> bool:
+    return high is not None and low is not None and high >= low
 
 
 def tallies(entries: Sequence[Entry]) -> list[Tally]:
@@ -100,10 +117,20 @@ def percent(rate: float) -> str:
     return f"{share:.{digits}f}\u00a0%".replace("-", "−")
 
 
+def chance(p: float | None) -> str:
+    """A p-value with three decimals; a dash where there is none."""
+    return "–" if p is None else "<\u00a00.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def span(low: float, high: float) -> str:
+    """An interval of rates: "3.1 to 12.0 %"."""
+    return f"{percent(low)[:-2]} to {percent(high)}"
+
+
 def middle_half(values: NDArray[np.float64]) -> str:
     """Where the middle half of the values lies: "3.1 to 12.0 %"."""
     low, high = np.quantile(values, [0.25, 0.75])
-    return f"{percent(float(low))[:-2]} to {percent(float(high))}"
+    return span(float(low), float(high))
 
 
 def command(config: dict[str, Any]) -> str:

@@ -15,8 +15,9 @@ from data.files import sha256_file
 from regress.compare import Compare, run
 
 KEYS = [
-    *("name", "model", "features", "loss", "oversample", "d2", "d2_low", "d2_high", "log_loss", "log_loss_mean"),
-    *("log_loss_floor", "mse", "mae", "sera", "spearman", "bias", "verdict", "seconds"),
+    *("name", "model", "features", "loss", "oversample", "d2", "d2_low", "d2_high", "d2_trials", "log_loss"),
+    *("log_loss_mean", "log_loss_floor", "mse", "mae", "sera", "spearman", "bias", "verdict", "seconds"),
+    *("p_mean", "p_best", "log_loss_behind"),
 ]
 Write = Callable[..., Path]
 
@@ -73,6 +74,7 @@ def test_json_has_exactly_the_promised_keys_and_the_manifests_values(compare: An
         "d2": 0.25,
         "d2_low": 0.18,
         "d2_high": 0.31,
+        "d2_trials": 0.27,
         "log_loss": 0.41,
         "log_loss_mean": 0.47,
         "log_loss_floor": 0.35,
@@ -83,7 +85,12 @@ def test_json_has_exactly_the_promised_keys_and_the_manifests_values(compare: An
         "bias": 1.01,
         "verdict": "USEFUL",
         "seconds": 3.25,
+        "p_mean": None,  # fitted before fold losses were kept
+        "p_best": None,
+        "log_loss_behind": None,  # it leads
     }
+    low, mean, high = result["runs"][2]["log_loss_behind"]
+    assert low < mean < high
     assert result["runs"][1]["features"] == ""
 
 
@@ -106,7 +113,7 @@ def test_no_line_is_wider_than_the_terminal_and_no_control_character_reaches_it(
     _, out, _ = compare()
     lines = out.splitlines()
     assert len(lines) == 5
-    assert max(len(line) for line in lines[:-1]) <= 100
+    assert max(len(line) for line in lines[:-1]) <= 120
     assert "\x1b" not in out
 
 
@@ -139,7 +146,14 @@ def test_only_the_newest_comparable_runs_are_taken(compare: Any, write_run: Writ
     code, out, err = compare("--json")
     assert code == DONE
     assert [row["name"] for row in json.loads(out)["runs"]] == ["new"]
-    assert err == "note: 1 run on other posts, targets or folds left out: name runs to compare those\n"
+    note = "note: 1 run on other posts, targets or folds left out: name runs to compare those"
+    assert err == f"{note}, or --target NAME (negative / view)\n"
+    for target in ("negative", "negative / view"):
+        _, out, err = compare("--json", "--target", target)
+        assert [row["name"] for row in json.loads(out)["runs"]] == ["old"]
+    assert "unknown target 'negativ': did you mean 'negative'?" in one_error(compare("--target", "negativ"))
+    write_run("newest", name="newest", created="2026-12-02T00:00:00+00:00", folds={"digest": "e" * 64})
+    assert compare()[2] == f"{note.replace('1 run', '2 runs')}, or --target NAME (negative / view)\n"
 
 
 def test_no_runs(compare: Any, tmp_path: Path) -> None:
@@ -197,13 +211,16 @@ def test_a_broken_manifest(compare: Any, write_run: Write, text: str) -> None:
         {"environment": None},
         {"folds": []},
         {"target": {"zeros": "many"}},
+        {"fold_losses": {"model": [[0.1, 0.2]], "mean": [[0.1]]}},
+        {"fold_losses": {"model": [0.1], "mean": [0.1]}},
+        {"intervals": {"rho": 0.1}},
     ],
 )
 def test_a_manifest_with_wrong_entries(compare: Any, write_run: Write, changes: Any) -> None:
     path = write_run("one") / "run.json"
     made = json.loads(path.read_text())
     for key, value in changes.items():
-        made[key] = {**made[key], **value} if isinstance(value, dict) else value
+        made[key] = {**made.get(key, {}), **value} if isinstance(value, dict) else value
     path.write_text(json.dumps(made))
     assert "is damaged" in one_error(compare())
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -68,3 +68,14 @@ def test_shrunken_rates_lie_between_the_rate_and_the_mean(y: float, v: int, mean
 def test_rates_that_vary_by_chance_alone_become_the_mean() -> None:
     y, _, trials = posts(0.0, 300)
     assert (BetaPrior(0.2, np.inf).shrunken(y, trials) == 0.2).all()
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 1000)), min_size=1, max_size=30))
+@example([(5e-324, 1)])
+def test_a_prior_of_any_rates_draws_each_towards_its_mean(pairs: list[tuple[float, int]]) -> None:
+    y, trials = np.array(pairs, dtype=np.float64).T
+    prior = fit_prior(y, trials)
+    rates = prior.shrunken(y, trials)
+    assert 0 <= prior.mean <= 1 + 1e-12
+    assert (rates >= np.minimum(y, prior.mean) - 1e-9).all()
+    assert (rates <= np.maximum(y, prior.mean) + 1e-9).all()

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from PIL import Image
 
-from regress.gallery import KINDS, SIDE, choose_posts, read_contents, shrunken_rates
-from regress.runs import Entry, Predictions, choose, read_predictions
+from regress.dispersion import fit_prior
+from regress.entry import Entry
+from regress.gallery import KINDS, SIDE, choose_posts, read_contents
+from regress.runs import Predictions, choose, read_predictions
 
 Compared = tuple[list[Entry], Predictions]
 
@@ -39,8 +39,8 @@ def test_kinds_have_equal_shares_and_keep_their_order(compared: Compared) -> Non
 
 
 def test_the_highest_rate_is_shown_first(compared: Compared) -> None:
-    _, predictions = compared
-    assert choose_posts(*compared, 24)[0].index == shrunken_rates(predictions.y, predictions.trials).argmax()
+    y, trials = compared[1].y, compared[1].trials
+    assert choose_posts(*compared, 24)[0].index == fit_prior(y, trials).shrunken(y, trials).argmax()
 
 
 def test_posts_of_one_cluster_are_shown_once(compared: Compared) -> None:
@@ -67,19 +67,19 @@ def test_only_the_mean_has_no_best_and_worst(write_run: Callable[..., Path]) -> 
     assert {pick.kind for pick in choose_posts(entries, read_predictions(entries), 10)} == {"rarest"}
 
 
-def test_luck_of_few_trials_is_drawn_towards_the_mean() -> None:
-    rates = shrunken_rates(np.array([1.0, 0.5, 0.0, 0.1]), np.array([1.0, 1000.0, 1000.0, 1000.0]))
-    assert rates[0] < 0.9
-    assert rates[1:] == pytest.approx([0.5, 0.0, 0.1], abs=0.01)
+def test_luck_of_few_trials_is_drawn_towards_the_mean(compared: Compared) -> None:
+    entries, predictions = compared
+    y, trials = predictions.y.copy(), predictions.trials.copy()
+    y[20], trials[20] = 1, 1  # 1 of 1 against 900 of 1,000
+    y[30], trials[30] = 0.9, 1000
+    assert choose_posts(entries, replace(predictions, y=y, trials=trials), 24)[0].index == 30
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 1000)), min_size=1, max_size=30))
-@example([(5e-324, 1)])
-def test_shrunken_rates_lie_between_the_rate_and_the_mean(pairs: list[tuple[float, int]]) -> None:
-    y, trials = np.array(pairs, dtype=np.float64).T
-    rates = shrunken_rates(y, trials)
-    assert np.all(rates >= np.minimum(y, y.mean()) - 1e-9)
-    assert np.all(rates <= np.maximum(y, y.mean()) + 1e-9)
+def test_rates_that_nothing_tells_apart_go_by_themselves(compared: Compared) -> None:
+    entries, predictions = compared
+    y = (np.arange(60) == 41).astype(float)
+    once = replace(predictions, y=y, trials=np.ones(60))
+    assert choose_posts(entries, once, 24)[0].index == 41
 
 
 def test_pictures_are_small_and_faults_have_reasons(compared: Compared) -> None:

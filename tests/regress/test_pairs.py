@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from regress.pairs import corrected_t, holm
+from regress.folds import time_folds
+from regress.pairs import corrected_t, holm, share_tested
 
 
 def test_without_overlap_it_is_the_plain_t_test() -> None:
@@ -45,3 +46,13 @@ def test_holm_keeps_the_order_and_never_lowers(values: list[float]) -> None:
     assert (adjusted >= p).all()
     assert (adjusted <= np.minimum(p * len(p), 1) + 1e-12).all()
     assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
+
+
+def test_the_share_that_is_tested() -> None:
+    assert share_tested(5) == 0.25
+    assert share_tested(3, forward=True) == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
+    n = 800
+    times, none = np.arange(n, dtype=np.float64), np.full((n, 1), -1)
+    folds = time_folds(np.random.default_rng(0).random(n), times, none, n_folds=6)
+    shares = [len(folds.test(k)) / len(folds.train(k)) for k in range(1, 7)]
+    assert share_tested(6, forward=True) == pytest.approx(np.mean(shares))

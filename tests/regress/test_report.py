@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from data.config import InputError
 from regress import figures, wording
 from regress.compare import Compare, run
-from regress.runs import read_entry
+from regress.entry import read_entry
+from regress.standing import Standing
 
 Write = Callable[..., Path]
 USEFUL = {"name": "USEFUL", "why": "Its loss is below the mean's."}
@@ -173,9 +174,9 @@ def test_only_the_mean(report: Any, write_run: Write) -> None:
 def test_the_headline_does_not_praise_an_unproven_run(write_run: Write) -> None:
     unproven = {"name": "UNPROVEN", "why": "The interval spans 0."}
     entries = [read_entry(write_run("a", name="lucky", metrics={"d2": 0.4}, verdict=unproven))]
-    assert wording.headline(entries).title == "No run is proven better than predicting the mean."
+    assert wording.headline(entries, [Standing()]).title == "No run is proven better than predicting the mean."
     entries.append(read_entry(write_run("b", name="solid", verdict=USEFUL)))
-    told = wording.headline(entries)
+    told = wording.headline(entries, [Standing()] * 2)
     assert told.title == "solid is really better than predicting the mean."
     assert told.notes == ["lucky has a higher D², but is UNPROVEN: The interval spans 0."]
 
@@ -184,10 +185,15 @@ def test_overlapping_intervals_are_said_to_be_unsettled(write_run: Write) -> Non
     best = read_entry(write_run("a", name="best", metrics={"d2": 0.25, "d2_low": 0.18}, verdict=USEFUL))
     near = read_entry(write_run("b", name="near", metrics={"d2": 0.2, "d2_high": 0.19}, verdict=USEFUL))
     far = read_entry(write_run("c", name="far", metrics={"d2": 0.1, "d2_high": 0.12}, verdict=USEFUL))
-    assert wording.headline([best, near, far]).notes == [
+    untested = [Standing()] * 3
+    assert wording.headline([best, near, far], untested).notes == [
         "Its interval overlaps that of near: their order is not settled."
     ]
-    assert wording.headline([best, far]).notes == []
+    assert wording.headline([best, far], untested[:2]).notes == []
+    tested = [Standing(p_mean=0.01), Standing(0.01, 0.04), Standing(0.01, 0.3)]  # tests decide where there are any
+    assert wording.headline([best, near, far], tested).notes == [
+        "Its folds do not tell it from far (p\u00a0≥\u00a00.30): their order is not settled."
+    ]
 
 
 def test_the_command_leaves_defaults_out() -> None:

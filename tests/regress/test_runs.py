@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from regress.compare import Compare, run
-from regress.runs import SCORES, choose, leader, read_entry
+from regress.entry import SCORES, read_entry
+from regress.runs import choose, leader
 
 Write = Callable[..., Path]
 VERDICTS = {name: {"name": name, "why": "…"} for name in ("USEFUL", "UNPROVEN", "COLLAPSED", "NO SIGNAL")}

@@ -1,0 +1,66 @@
+"""Which runs are really apart: each against the mean and against the leading run, by test and by size.
+
+The test is Nadeau and Bengio's over the folds, adjusted by Holm for all pairs of runs, the mean among them: the leader
+was picked by its score, so every pair has been looked at. It asks more than a verdict does: of fifteen, one pair of 105
+needs p < 0.0005, which five folds rarely give and 4 × 5 do. The size is a cluster-robust interval over posts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.config import InputError
+from regress.entry import Entry
+from regress.inference import LEVEL, Difference, paired
+from regress.metrics import cross_entropy
+from regress.pairs import corrected_t, holm, share_tested
+from regress.runs import Predictions, leader
+
+Array = NDArray[np.float64]
+MEAN = -1  # stands for the training mean among the places of runs
+ALPHA = 1 - LEVEL
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One run against the others; None where it is that other, or was fitted before fold losses were kept."""
+
+    p_mean: float | None = None  # adjusted, that it differs from the training mean
+    p_best: float | None = None  # that it differs from the leading run
+    behind: Difference | None = None  # mean log loss less the leading run's; all of a comparison hold at 95 % together
+
+    def to_json(self) -> dict[str, Any]:
+        behind = self.behind and [self.behind.low, self.behind.mean, self.behind.high]
+        return {"p_mean": self.p_mean, "p_best": self.p_best, "log_loss_behind": behind}
+
+
+def standings(entries: Sequence[Entry], predictions: Predictions) -> list[Standing]:
+    """One for each run, in the order of the leaderboard."""
+    first, p = leader(entries), _adjusted(entries)
+    losses = [cross_entropy(predictions.y, each) for each in predictions.p]
+    level = 1 - ALPHA / max(len(entries) - 1, 1)
+    found = []
+    for place in range(len(entries)):
+        behind = None if place == first else paired(losses[place] - losses[first], predictions.clusters, level)
+        found.append(Standing(p.get((MEAN, place)), p.get((min(place, first), max(place, first))), behind))
+    return found
+
+
+def _adjusted(entries: Sequence[Entry]) -> dict[tuple[int, int], float]:
+    """Holm's p-values of all pairs of runs with fold losses and the mean, by their places, the lower first."""
+    kept = {i: entry.fold_losses for i, entry in enumerate(entries) if entry.fold_losses and not entry.is_reference}
+    if not kept:
+        return {}
+    repeats = min(len(losses.model) for losses in kept.values())  # the same seeds gave all runs the same partitions
+    means = next(iter(kept.values())).mean[:repeats]
+    if any(losses.mean.shape[1] != means.shape[1] for losses in kept.values()):
+        raise InputError("these runs kept losses of different numbers of folds: fit them again")
+    folds = {MEAN: means.ravel(), **{i: losses.model[:repeats].ravel() for i, losses in kept.items()}}
+    share = share_tested(means.shape[1], forward=entries[0].ground.time is not None)
+    pairs = list(combinations(folds, 2))
+    adjusted = holm(np.array([corrected_t(folds[a] - folds[b], share).p for a, b in pairs]))
+    return dict(zip(pairs, adjusted.tolist(), strict=True))
