@@ -149,8 +149,9 @@ class Trainer:
             tried, raw = replace(setup, settings={**setup.settings, **settings}), np.empty(len(rows))
             for train, test in parts:
                 raw[test] = self._fit(tried, rows[train])[0].predict(self.features.X[rows[test]])
-            p = fit_calibration(setup.calibration, raw, self.y[rows]).apply(raw)
-            return float(cross_entropy(self.y[rows], p).mean())
+            y, calibrates = self.y[rows], setup.calibration != "none"
+            p = fit_calibration(setup.calibration, raw, y).apply(raw) if calibrates else raw
+            return float(cross_entropy(y, p).mean())
 
         return tune(setup.model, loss_of, setup.trials, setup.seed)
 

@@ -5,14 +5,11 @@ fold; settings that look best on a few hundred posts are best by luck, which the
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data.config import InputError
 from regress.models import Search, model_class
 from regress.settings import parameters
-
-if TYPE_CHECKING:
-    import optuna
 
 Settings = dict[str, Any]
 
@@ -54,7 +51,7 @@ def _optuna() -> Any:
     return optuna
 
 
-def _distribution(optuna: Any, space: Search) -> "optuna.distributions.BaseDistribution":
+def _distribution(optuna: Any, space: Search) -> Any:
     kinds = optuna.distributions
     if space.choices:
         return kinds.CategoricalDistribution(space.choices)
