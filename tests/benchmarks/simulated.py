@@ -21,11 +21,11 @@ from data.targets import label_entropy
 from regress.metrics import cross_entropy, d2
 
 Array = NDArray[np.float64]
-LATENT, DECAY = 128, 0.6  # directions of a block; the i-th has a standard deviation of i^-0.6
-PAIRS = 24  # products of two rotated directions
+LATENT, DECAY = 64, 1.0  # directions of a block; the i-th has a standard deviation of 1 / i
+PAIRS = 4  # products of two rotated directions
 POSTS_PER_AUTHOR, LIKENESS = 25, 0.3  # likeness: the share of the latent variance that an author's posts have in common
 REPOSTS = 0.1
-LEVEL, LINEAR, PRODUCTS, AUTHOR, NOISE = -4.15, 0.85, 0.65, 0.2, 0.8  # of the logit: its mean, and deviations
+LEVEL, LINEAR, PRODUCTS, AUTHOR, NOISE = -4.15, 1.0, 0.4, 0.2, 0.8  # of the logit: its mean, and deviations
 VIEWS = (4.4, 1.1)  # mean and deviation of the trials’ logarithm
 
 
