@@ -28,10 +28,10 @@ MODELS = ("linear", "mlp", "lgbm")
 # wbce is a weighting by exp(α y) already: the weights beside it are those of density
 OVERSAMPLE = ("none", "random", "smoter", "dense-weights")
 FITS = "fits"
-# what makes runs comparable, or is the command's: given once, for all fits
+# what makes runs comparable, and where they go: given once, for all fits
 SHARED = (
     *("posts", "id_column", "text_column", "image_column", "image_root", "target", "trials", "min_trials"),
-    *("group", "time", "folds", "drop_invalid", "cache", "out", "json"),
+    *("group", "time", "leakage", "folds", "drop_invalid", "refit", "cache", "out"),
 )
 WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", str: "text", Path: "the text of a path"}
 
@@ -112,14 +112,14 @@ def _arms(chosen: Mapping[str, str]) -> tuple[list[str], list[str]]:
 def _settings(path: Path, table: Mapping[str, Any], known: list[str]) -> dict[str, Any]:
     """Keys and values of a table as fields of `Fit`; "min-trials" is min_trials."""
     hints, found = typing.get_type_hints(Fit), {}
-    fields = {field.name: field for field in dataclasses.fields(Fit)}
+    commas = {field.name: bool(field.metadata.get("commas")) for field in dataclasses.fields(Fit)}
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in known:
-            if name in SHARED and name in fields:
+            if name in SHARED and name in commas:
                 raise InputError(f"{path}: {key} holds for all fits: write it above the first [[{FITS}]]")
             raise InputError(f"{path}: {unknown(key, [*known, FITS], 'key')}")
-        found[name] = _typed(f"{path}: {key} = {value!r}", value, hints[name], fields[name].metadata.get("commas"))
+        found[name] = _typed(f"{path}: {key} = {value!r}", value, hints[name], commas[name])
     return found
 
 

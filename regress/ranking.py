@@ -5,7 +5,7 @@ have called best, and what that run is worth.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from regress.origin import Published, counterpart, swapped_log_loss
 from regress.run import Run
 
-WIDTH = 140
+WIDTH = 160
 HEAD = (
     *("run", "D²", "95 % interval", "log loss", "swapped", "MSE", "MAE", "bias", "verdict", "seconds"),
     "origin: MSE MAE swapped",
@@ -93,13 +93,13 @@ class Row:
         ]
 
 
-def ranked(runs: Sequence[Run]) -> list[Row]:
+def ranked(runs: Iterable[Run]) -> list[Row]:
     """One row for each run, best D² first."""
     return sorted(map(Row.of, runs), key=lambda row: (-row.d2, row.name))
 
 
 def table(rows: Sequence[Row]) -> list[str]:
-    """Lines of at most 140 columns; long names are cut in the middle, where their encoders are."""
+    """Lines of at most 160 columns; long names are cut in the middle, where their encoders are."""
     cells = [list(HEAD), *(row.cells() for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(HEAD))]
     widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(HEAD) - 1))
@@ -109,8 +109,8 @@ def table(rows: Sequence[Row]) -> list[str]:
 def swapped_best(rows: Sequence[Row]) -> str:
     """Which run the swapped log loss would have called best, in one line."""
     best = min(rows, key=lambda row: row.swapped_log_loss)
-    told = f"the swapped log loss would have called {best.name} best: its D² is {best.d2:.3f} ({best.verdict})"
-    return told if best is rows[0] else f"{told}, that of {rows[0].name} {rows[0].d2:.3f}"
+    told = f"the swapped log loss would have called {best.name} best: D² {best.d2:.3f}, {best.verdict}"
+    return told if best is rows[0] else f"{told}; the best D² is {rows[0].d2:.3f}"
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:

@@ -15,9 +15,7 @@ from data.posts import PostsOptions
 from regress.fit import DEFAULT_RUNS
 
 if TYPE_CHECKING:
-    from regress.fit import Fit
     from regress.ranking import Row
-    from regress.run import Run
 
 CSV = "study.csv"
 AXES = ("model", "loss", "oversample")
@@ -28,7 +26,7 @@ class Study(PostsOptions):
     """Fit a grid of models: the origin study's on the encoders in the cache, or what a TOML file describes."""
 
     study: Path | None = argument(
-        "TOML file: flags of regress.fit, and [[fits]] of features, model, loss, oversample (default: the origin study)",
+        "TOML: flags of regress.fit, and [[fits]] of features, model, loss, oversample (default: the origin study)",
         metavar="STUDY.toml",
     )
     posts: Path | None = option("table of posts: .csv, .tsv or .parquet (default: the demo posts)", metavar="POSTS")
@@ -48,16 +46,19 @@ class Study(PostsOptions):
         commas=True,
     )
     group: str | None = option("posts that share this column's value are never split over folds", metavar="COLUMN")
-    folds: int | None = option("number of folds (default: 5)", metavar="N")
+    folds: str | None = option("number of folds, and of repetitions: 5, or 5x2 (default: 5)", metavar="N[xR]")
     seed: int | None = option("seed of the folds, the samplers and the models (default: 0)", metavar="N")
+    drop_invalid: bool = option("leave out rows whose counts cannot be right, instead of stopping", False)
+    refit: bool = option("fit again what is kept already", False)
     cache: Path | None = option("where the embeddings are kept (default: cache.h5)", metavar="FILE")
     out: Path | None = option(f"folder that the runs are written to (default: {DEFAULT_RUNS})", metavar="FOLDER")
     json: bool = option("print one JSON object at the end instead of the table", False)
 
     def given(self) -> dict[str, Any]:
         """The flags of `regress.fit` that were given."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("study", "json")}
-        return {name: value for name, value in values.items() if value not in (None, ())}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        own = ("study", "json")
+        return {name: value for name, value in values.items() if name not in own and value not in (None, (), False)}
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,13 @@ class Studied:
         from regress.ranking import swapped_best, table
 
         notes = [*self.notes, *([POSTS] if any(row.origin for row in self.rows) else [])]
-        done = f"{len(self.rows)} fits, {self.fitted} of them now and {self.skipped} before, in {self.seconds:.1f} s"
+        done = f"{self.fitted} fits in {self.seconds:.1f} s, {self.skipped} were there already"
         return "\n".join(
             [
                 *(f"note: {note}" for note in notes),
                 *table(self.rows),
                 swapped_best(self.rows),
-                f"{done}, in {self.csv}: see python -m regress.compare --runs {self.csv.parent}",
+                f"{done}; table: {self.csv}; report: python -m regress.compare --runs {self.csv.parent}",
             ]
         )
 
@@ -97,6 +98,7 @@ def run(config: Study) -> Studied:
     Raises:
         InputError: the TOML file is wrong, or what `regress.fit` refuses.
     """
+    from regress.fit import run as fit
     from regress.grid import origin_grid, read_grid
     from regress.ranking import ranked, write_csv
 
@@ -108,13 +110,15 @@ def run(config: Study) -> Studied:
         raise InputError(f"--{narrowed[0]} narrows the origin study: write {narrowed[0]} into {config.study} instead")
     else:
         grid, notes = read_grid(config.study, given), []
-    runs: dict[Path, Run] = {}
-    skipped: set[Path] = set()
-    for fits in grid:
-        for made, kept in _fits(fits, notes):
-            runs.setdefault(made.folder, made)
-            skipped |= {made.folder} if kept else set()
-    rows = ranked(list(runs.values()))
+    made = [fit(fits) for fits in grid]  # one after the other: each says on the terminal how far it is
+    notes += dict.fromkeys(note for each in made for note in each.notes)
+    rows = ranked({run.folder: run for each in made for run in each.runs}.values())
     path = grid[0].out / CSV
     write_csv(rows, path)
-    return Studied(rows, len(rows) - len(skipped), len(skipped), notes, time.perf_counter() - start, path)
+    skipped = sum(each.skipped for each in made)
+    fitted = sum(len(each.runs) for each in made) - skipped
+    return Studied(rows, fitted, skipped, notes, time.perf_counter() - start, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Study, run))

@@ -12,6 +12,7 @@ alike, one in ten is a repost, with the same features. Prints the statistics tha
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def simulate(n: int = 25_000, widths: Sequence[int] = (768, 768), seed: int = 0)
     trials = np.ceil(rng.lognormal(*VIEWS, n))
     y = rng.binomial(trials.astype(np.int64), expit(signal + NOISE * rng.standard_normal(n))) / trials
     X, start = np.empty((n, sum(widths)), np.float32), np.cumsum([0, *widths])
-    blocks = tuple(slice(int(a), int(b)) for a, b in zip(start, start[1:], strict=False))
+    blocks = tuple(slice(int(a), int(b)) for a, b in pairwise(start))
     for i, block in enumerate(blocks):
         X[:, block] = _embedding(rng, latent[:, i * LATENT // 2 : i * LATENT // 2 + LATENT], block.stop - block.start)
     X = X[content]  # a repost's features are its original's, whatever no direction tells included

@@ -34,7 +34,7 @@ def test_the_mean_beats_zero_in_the_true_log_loss_only() -> None:
 
 
 def test_the_collapsed_models_of_the_origin_lie_on_a_line() -> None:
-    """Of a constant c: MSE = E y² − 2c E y + c², swapped = a + b c; convnext_MSE is the constant 0, whose MAE is E y."""
+    """A constant c has MSE = E y² − 2c E y + c², swapped = a + b c; convnext_MSE is the constant 0: its MAE is E y."""
     zero, *others = COLLAPSED
     mean, square = zero.mae, zero.mse
     # of the two constants with that MSE the upper one: the MAEs are above E y
