@@ -69,10 +69,11 @@ class Head(Model, ABC):
         if loss.squared:  # a step of AdamW is as large whatever the target's units: give it a target of unit variance
             training = replace(training, y=(training.y - level) / spread)
         self.net_ = self.network(self.layout_)
-        initialise(self.net_, 0.0 if loss.squared else level, torch.Generator().manual_seed(seed))
+        chance = torch.Generator().manual_seed(seed)
+        initialise(self.net_, 0.0 if loss.squared else level, chance)
         rate = self.rate(self.layout_.inputs)
         plan = Plan(rate, self.epochs, self.batch, self.patience, self.weight_decay)
-        self.history_ = train(self.net_, training, loss, plan, seed)
+        self.history_ = train(self.net_, training, loss, plan, chance)
         if loss.squared:
             with torch.no_grad():
                 self.net_.score.weight.mul_(spread)

@@ -8,8 +8,9 @@
     bmse            Balanced MSE by batch Monte-Carlo (Ren et al. 2022); heads only
 
 A loss is a value at a raw score and a weight per row; here is the one definition, which torch and LightGBM are tested
-against. All but mse, bce and binomial shift the level of predictions or their ranks: on 20,000 simulated posts with
-3 % of rate `wbce:3` predicts 1.3 times the true level, `bmse` more; see regress.calibration.
+against. Only mse, bce and binomial estimate the mean; the others move the level of predictions, have to be calibrated
+(regress.calibration), and win nothing in D²: an `mlp` on 20,000 × 1,536 simulated features scores, calibrated, 0.42
+with bce and binomial, 0.40 with wbce:3, 0.39 with bmse and focal:1, 0.37 with focal:2 and mse.
 """
 
 import math

@@ -41,7 +41,7 @@ class Network(nn.Module):
         """Inverted dropout; nothing is dropped where there is no generator."""
         if chance is None or not self.dropout:
             return hidden
-        keep = torch.rand(hidden.shape, generator=chance, device=hidden.device) >= self.dropout
+        keep = (torch.rand(hidden.shape, generator=chance) >= self.dropout).to(hidden.device)
         return hidden * keep / (1 - self.dropout)
 
 

@@ -72,14 +72,16 @@ def row_loss(
     return (score.sigmoid() - y).abs() ** loss.gamma * entropy if loss.gamma else entropy
 
 
-def train(net: "Network", training: Training, loss: Loss, plan: Plan, seed: int) -> list[tuple[float, float]]:
-    """Train `net`, and leave the weights of the best epoch in it; returns the training and held-out loss per epoch."""
+def train(
+    net: "Network", training: Training, loss: Loss, plan: Plan, chance: "torch.Generator"
+) -> list[tuple[float, float]]:
+    """Train `net`, and leave the best epoch's weights in it; returns the training and held-out loss of each epoch."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     net.to(device)
     held = training.held if training.held.any() else ~training.held  # nothing held out: watch the training loss
-    course = _Course(net, loss, plan, device, seed)
+    course = _Course(net, loss, plan, device, chance)
     part, watched = Rows.of(training, ~training.held, device), Rows.of(training, held, device)
     watched = watched[course.shuffled(watched)]  # for bmse, which compares rows of a batch: not the table's order
     best, best_epoch, best_state, history = np.inf, 0, net.state_dict(), list[tuple[float, float]]()
@@ -96,13 +98,12 @@ def train(net: "Network", training: Training, loss: Loss, plan: Plan, seed: int)
 
 
 class _Course:
-    """A network with its optimizer, bmse's noise, and the two generators that all chance comes from."""
+    """A network with its optimizer, bmse's noise, and the generator that all chance comes from."""
 
-    def __init__(self, net: "Network", loss: Loss, plan: Plan, device: str, seed: int) -> None:
+    def __init__(self, net: "Network", loss: Loss, plan: Plan, device: str, chance: "torch.Generator") -> None:
         import torch
 
-        self._net, self._loss, self._batch, self._device = net, loss, plan.batch, device
-        self._order, self._chance = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
+        self._net, self._loss, self._batch, self._device, self._chance = net, loss, plan.batch, device, chance
         self._log_noise = torch.zeros((), device=device, requires_grad=True)  # of standardised targets: their deviation
         groups: list[dict[str, Any]] = [{"params": list(net.parameters())}]
         if loss.kind == "bmse":
@@ -112,7 +113,7 @@ class _Course:
     def shuffled(self, rows: Rows) -> "torch.Tensor":
         import torch
 
-        return torch.randperm(len(rows), generator=self._order).to(self._device)
+        return torch.randperm(len(rows), generator=self._chance).to(self._device)
 
     def epoch(self, part: Rows) -> float:
         """One pass over the rows in a new order; the mean loss on the way, with dropout."""
