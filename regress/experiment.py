@@ -93,7 +93,7 @@ class Experiment:
         }
         comparable = {"posts": self.posts_sha256, "target": about, "folds": self.folds.digest}
         interval = bootstrap(y, outcome.prediction, outcome.mean, self.clusters, seed=config.seed)
-        judged = verdict(y, outcome.prediction, outcome.mean, self.clusters, seed=config.seed)
+        judged = verdict(y, outcome.prediction, outcome.mean, self.clusters, interval=interval)
         measured = scores(y, outcome.prediction, outcome.mean, target.trials)
         return {
             "name": "-".join(parts),

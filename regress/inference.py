@@ -109,8 +109,12 @@ def rank_signal(y: Array, p: Array, clusters: NDArray[np.int64]) -> tuple[float,
     return rho, float(rho / error)
 
 
-def verdict(y: Array, p: Array, mean: Array, clusters: NDArray[np.int64], *, seed: int = 0) -> Verdict:
+def verdict(
+    y: Array, p: Array, mean: Array, clusters: NDArray[np.int64], *, seed: int = 0, interval: Interval | None = None
+) -> Verdict:
     """Judge out-of-fold predictions p of rates y against the training mean of each fold; shapes as in `bootstrap`.
+
+    `interval` is what `bootstrap` returned for the same arguments, where it is known already.
 
     Without rank signal (z of Spearman's ρ < 2.58): COLLAPSED if sd(p) or sd(p − mean) is below 0.05 sd(y), else NO
     SIGNAL; with folds of 12 authors each the training means alone vary by so much. With it, by the interval of the
@@ -124,7 +128,7 @@ def verdict(y: Array, p: Array, mean: Array, clusters: NDArray[np.int64], *, see
         if share < COLLAPSED_SHARE:
             return Verdict("COLLAPSED", f"predictions vary {share:.1%} as much as the truth: a constant; {ranks}")
         return Verdict("NO SIGNAL", ranks)
-    interval = bootstrap(y, p, mean, clusters, seed=seed)
+    interval = interval or bootstrap(y, p, mean, clusters, seed=seed)
     span = f"log loss against the mean's: {interval.excess_low:+.4f} … {interval.excess_high:+.4f}"
     if interval.excess_high < 0:
         return Verdict("USEFUL", f"{span}, better throughout the 95 % interval")

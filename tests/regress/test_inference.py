@@ -202,6 +202,14 @@ def test_draws_are_with_replacement_and_as_many_as_there_are_clusters(k: int, mo
     assert totals[:, 1].std() == pytest.approx(spread, rel=0.15 if k < 10 else 0.6)
 
 
+def test_a_known_interval_is_not_drawn_again() -> None:
+    y, mean, constant, clusters = world(8)
+    known = Interval(-0.1, 0.1, -0.2, 0.2)
+    assert verdict(y, mean, constant, clusters, interval=known).name == "UNPROVEN"
+    drawn = bootstrap(y, mean, constant, clusters, seed=3)
+    assert verdict(y, mean, constant, clusters, interval=drawn) == verdict(y, mean, constant, clusters, seed=3)
+
+
 def test_telling_groups_apart_wrongly_is_no_signal() -> None:
     """Predictions that are one number for each of 60 authors, those of another: taken post by post, 10 % had ranks."""
     rng, signals = np.random.default_rng(0), 0
