@@ -77,12 +77,17 @@ def lift(y: Array, p: Array) -> float:
 
 def spearman(y: Array, p: Array) -> float:
     """Rank correlation, ties averaged; 0 where either side is constant."""
+    return float(np.mean(standard_ranks(y) * standard_ranks(p)))
+
+
+def standard_ranks(values: Array) -> Array:
+    """Ranks (n,), ties averaged, less their mean and over their standard deviation; 0 where all are equal."""
     from scipy.stats import rankdata
 
-    a, b = rankdata(y), rankdata(p)
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    ranks = rankdata(values)
+    ranks -= ranks.mean()
+    spread = ranks.std()
+    return np.asarray(ranks / spread if spread > 0 else ranks)
 
 
 def rarity(y: Array) -> Array:

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from regress import inference
-from regress.inference import COLLAPSED_SHARE, Interval, bootstrap, paired, verdict
-from regress.metrics import cross_entropy, d2
+from regress.inference import COLLAPSED_SHARE, RANK_Z, Interval, bootstrap, paired, rank_signal, verdict
+from regress.metrics import cross_entropy, d2, spearman
 
 Array = NDArray[np.float64]
 
@@ -200,3 +200,31 @@ def test_draws_are_with_replacement_and_as_many_as_there_are_clusters(k: int, mo
     assert totals[:, 1].mean() == pytest.approx(values.sum(), abs=4 * np.sqrt(k * values.var() / len(totals)) + 1e-9)
     spread = np.sqrt(k) * values.std()
     assert totals[:, 1].std() == pytest.approx(spread, rel=0.15 if k < 10 else 0.6)
+
+
+def test_a_known_interval_is_not_drawn_again() -> None:
+    y, mean, constant, clusters = world(8)
+    known = Interval(-0.1, 0.1, -0.2, 0.2)
+    assert verdict(y, mean, constant, clusters, interval=known).name == "UNPROVEN"
+    drawn = bootstrap(y, mean, constant, clusters, seed=3)
+    assert verdict(y, mean, constant, clusters, interval=drawn) == verdict(y, mean, constant, clusters, seed=3)
+
+
+def test_telling_groups_apart_wrongly_is_no_signal() -> None:
+    """Predictions that are one number for each of 60 authors, those of another: taken post by post, 10 % had ranks."""
+    rng, signals = np.random.default_rng(0), 0
+    for _ in range(100):
+        author = rng.integers(60, size=600)
+        level = expit(-3 + rng.normal(0, 1, 60))
+        y, p = rng.binomial(60, level[author]) / 60, rng.permutation(level)[author]
+        signals += rank_signal(y, p, author)[1] >= RANK_Z
+    assert signals <= 5  # 1 is expected, 5 a matter of 1 in 250
+
+
+def test_a_rank_signal_is_spearmans_where_posts_stand_alone() -> None:
+    y, mean, _, _ = world(7)
+    rho, z = rank_signal(y, mean, np.arange(len(y)))
+    assert rho == pytest.approx(spearman(y, mean))
+    assert z <= rho * np.sqrt(len(y) - 1) + 1e-9
+    noise = np.random.default_rng(0).permutation(mean)
+    assert rank_signal(y, noise, np.arange(len(y)))[1] == pytest.approx(spearman(y, noise) * np.sqrt(599), rel=0.1)
