@@ -10,15 +10,21 @@ alike, one in ten is a repost, with the same features. Prints the statistics tha
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from data.targets import label_entropy
+from embed.content import content_key
+from embed.spaces import SpaceInfo
+from embed.writer import CacheWriter
 from regress.metrics import cross_entropy, d2
 
 Array = NDArray[np.float64]
@@ -111,6 +117,28 @@ def _over_noise(signal: Array) -> Array:
     """(n,) the mean of expit(signal + noise), by Gauss–Hermite quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
     return expit(signal[:, None] + NOISE * nodes) @ (weights / weights.sum())
+
+
+def keep(posts: Posts, folder: Path, encoders: Mapping[str, Literal["image", "text"]]) -> tuple[Path, Path]:
+    """Write posts.parquet and cache.h5, a space for each block; reposts share their picture and text."""
+    columns: dict[str, Any] = {
+        "photo": [b"picture %d" % i for i in posts.content],
+        "text": [f"text {i}" for i in posts.content],
+        "view": posts.trials.astype(np.int64),
+        "open_photo": np.rint(posts.y * posts.trials).astype(np.int64),
+        "author": posts.author,
+    }
+    pd.DataFrame(columns).to_parquet(folder / "posts.parquet", index=False)
+    first = np.unique(posts.content, return_index=True)[1]
+    with CacheWriter(folder / "cache.h5") as writer:
+        for (name, kind), block in zip(encoders.items(), posts.blocks, strict=True):
+            family, cells = ("timm", "photo") if kind == "image" else ("transformers", "text")
+            spec = {"kind": kind, "family": family, "weights": "ab" * 32}
+            width = block.stop - block.start
+            writer.open(SpaceInfo(name, content_key(name).hex(), "", spec, width, "float32", {}))
+            writer.append(name, [content_key(columns[cells][i]) for i in first], posts.X[first, block])
+        writer.checkpoint()
+    return folder / "posts.parquet", folder / "cache.h5"
 
 
 def main(n: int = 25_000) -> None:

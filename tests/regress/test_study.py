@@ -61,7 +61,7 @@ def grid_file(folder: Path, text: str) -> Path:
 
 def test_the_origin_study_is_ranked_beside_the_origins_figures(folder: Path) -> None:
     flags = ["--posts", "posts.parquet", "--target", "open_photo", "--out", "origin", "--folds", "2"]
-    done = study(folder, *flags, "--model", "linear", "--oversample", "none,dense-weights", "--json")
+    done = study(folder, *flags, "--model", "ridge", "--oversample", "none,dense-weights", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     runs, redone = found["runs"], [run["origin"]["name"] for run in found["runs"] if run["origin"]]
