@@ -1,6 +1,7 @@
 """What the boosted trees of every library have in common: which targets and settings they take, and which rows."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,3 +53,11 @@ def may_refit(training: Training) -> bool:
     fitted as such.
     """
     return training.rows is not None and bool(training.held.any()) and float(np.ptp(training.weight)) == 0
+
+
+def require(package: str) -> None:
+    """Raise `InputError` where an optional package is missing; before any post is read, and without loading it."""
+    if find_spec(package) is None:
+        raise InputError(
+            f"model {package} needs a package that is not installed: pip install 'embed-regress[{package}]'"
+        )
