@@ -27,6 +27,7 @@ MODELS = {
     "linear": "regress.heads:Linear",
     "mlp": "regress.heads:MLP",
     "gated": "regress.heads:Gated",
+    "stack": "regress.stack:Stack",
 }
 
 
