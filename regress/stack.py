@@ -43,6 +43,8 @@ class Stack(Model):
         expect("members", "+".join(self.members), fine, "two or more models, each once and none of them stack")
         for name in self.members:
             expect("members", name, name in MODELS, f"names among {', '.join(sorted(set(MODELS) - {'stack'}))}")
+        self.members_: list[Fitted] = []
+        self.coef_: Array = np.empty(0)
 
     @classmethod
     def of(cls, members: Sequence[str], fitted: Sequence[Fitted], coefficients: Array) -> Self:
@@ -51,7 +53,7 @@ class Stack(Model):
         model.members_, model.coef_ = list(fitted), coefficients
         return model
 
-    def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:
+    def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         raise TypeError("a stack is made by Stack.of, from fits of its members and their out-of-fold predictions")
 
     def predict(self, X: NDArray[np.float32]) -> Array:

@@ -38,10 +38,10 @@ class XGBoost(Model):
         "colsample_bytree": Search(0.01, 0.3, log=True),
     }
 
-    trees: int = 1000  # at most
-    patience: int = 50  # trees without an improvement on held-out rows
+    trees: int = 300  # at most
+    patience: int = 30  # trees without an improvement on held-out rows
     refit: bool = True  # on all rows, with the number of trees found
-    learning_rate: float = 0.1
+    learning_rate: float = 0.2
     max_leaves: int = 8
     max_depth: int = 0  # none
     min_child_weight: float = 1.0
