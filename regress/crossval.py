@@ -28,7 +28,7 @@ from regress.foldfile import FoldFiles, FoldFit
 from regress.folds import Folds
 from regress.models import model_class
 from regress.sampling import told_once
-from regress.stack import Stack, fit_weights, logits
+from regress.stack import Stack, combine, fit_weights, logits
 from regress.trainer import Setup, Trainer
 
 Array = NDArray[np.float64]
@@ -137,7 +137,9 @@ class CrossValidation:
         S, raw = logits(np.stack([each.raw for each in members], axis=1)), np.full(len(y), np.nan)
         for k in range(folds.n_folds):
             test, others = folds.test(k), folds.calibrating(k)
-            raw[test] = Stack.combine(S[test], fit_weights(S[others], y[others]))
+            equal = np.append(np.full(len(members), 1 / len(members)), 0.0)  # by time, the first fold has no others
+            weights = fit_weights(S[others], y[others], np.ones(len(others))) if len(others) else equal
+            raw[test] = combine(S[test], weights)
         notes, seconds = [note for each in members for note in each.notes], sum(each.seconds for each in members)
         return OutOfFold(folds, raw, self._calibrated(setup, raw, folds), members[0].mean, notes, [], seconds)
 
@@ -146,7 +148,8 @@ class CrossValidation:
         tested = members[0].folds.assignment >= 0
         S = logits(np.stack([each.raw[tested] for each in members], axis=1))
         names = tuple(member.model for member in setup.members)
-        stack = Stack.of(names, [fitted for fitted, _, _ in finals], fit_weights(S, self.trainer.y[tested]))
+        weights = fit_weights(S, self.trainer.y[tested], np.ones(len(S)))
+        stack = Stack.of(names, [fitted for fitted, _, _ in finals], weights)
         return Fitted(stack, None), [note for _, notes, _ in finals for note in notes], {}
 
     def _calibrates(self, setup: Setup) -> bool:

@@ -133,7 +133,7 @@ def read_entry(folder: Path) -> Entry:
             loss=str(m["loss"]),
             oversample=str(m["oversample"]),
             calibration=str(m["calibration"]),
-            calibrator=calibrator and {str(name): float(value) for name, value in calibrator.items()},
+            calibrator=_calibrator(calibrator),
             scores={name: _number(metrics[name]) for name in SCORES},
             outside=int(metrics.get("outside") or 0),
             verdict=str(m["verdict"]["name"]),
@@ -182,6 +182,15 @@ def _fold_losses(value: dict[str, Any] | None) -> FoldLosses | None:
     if model.ndim != 2 or model.shape != mean.shape or not np.isfinite([model, mean]).all():
         raise ValueError("fold_losses are not finite numbers by repetition and fold")
     return FoldLosses(model, mean)
+
+
+def _calibrator(values: dict[str, Any] | None) -> dict[str, float] | None:
+    """The numbers of a calibration; of isotonic steps, how many there are."""
+    if values is None:
+        return None
+    if values.get("kind") == "isotonic":
+        return {"steps": float(len(values["p"]))}
+    return {str(name): float(value) for name, value in values.items() if name != "kind"}
 
 
 def _texts(value: dict[str, Any]) -> dict[str, str]:

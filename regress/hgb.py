@@ -4,6 +4,8 @@ It has no cross-entropy for rates, but a rate y is y successes and 1 − y failu
 the weight y and as 0 with 1 − y, and the classifier's log loss is then exactly ours.
 """
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,41 +13,59 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from data.config import InputError
+from regress.boosting import check_targets, expect, expect_ranges
 from regress.losses import Loss
-from regress.models import Model, Training
+from regress.models import Model, Search, Training
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
-SETTINGS: dict[str, Any] = {
-    "learning_rate": 0.05,
-    "max_iter": 600,
-    "max_leaf_nodes": 15,
-    "max_features": 0.1,
-    "max_bins": 63,
-    "n_iter_no_change": 30,
-}
 FIELDS = ("value", "feature_idx", "num_threshold", "missing_go_to_left", "left", "right", "is_leaf")
 
 
+@dataclass(kw_only=True, eq=False)
 class HistGradientBoosting(Model):
-    """`HistGradientBoostingClassifier` on doubled rows for cross-entropy, the regressor for `mse`; NaN is a value."""
+    """`HistGradientBoostingClassifier` on doubled rows for cross-entropy, the regressor for `mse`; NaN is a value.
+
+    The settings have scikit-learn's names.
+    """
 
     representation: ClassVar[Literal["raw", "scaled"]] = "raw"
-    calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
+    search: ClassVar[Mapping[str, Search]] = {
+        "learning_rate": Search(0.02, 0.3, log=True),
+        "max_leaf_nodes": Search(4, 63, log=True),
+        "min_samples_leaf": Search(5, 200, log=True),
+        "l2_regularization": Search(1e-3, 100.0, log=True),
+        "max_features": Search(0.02, 0.5, log=True),
+    }
+
+    learning_rate: float = 0.05
+    max_iter: int = 600
+    max_leaf_nodes: int = 15
+    max_depth: int | None = None
+    min_samples_leaf: int = 20
+    l2_regularization: float = 0.0
+    max_features: float = 0.1  # of the columns, drawn anew for every node
+    max_bins: int = 63
+    n_iter_no_change: int = 30
+    tol: float = 1e-7
+
+    def __post_init__(self) -> None:
+        whole = {"max_iter": 1, "max_leaf_nodes": 2, "min_samples_leaf": 1, "n_iter_no_change": 1}
+        expect_ranges(self, whole, {"l2_regularization": 0.0, "tol": 0.0}, ("learning_rate", "max_features"))
+        expect("max_bins", self.max_bins, 2 <= self.max_bins <= 255, "a whole number from 2 to 255")
+        depth = self.max_depth
+        expect("max_depth", depth, depth is None or depth >= 1, "none, or a whole number from 1")
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
-        """Boost until the held-out rows stop improving, at most 600 trees."""
+        """Boost until the held-out rows stop improving, at most `max_iter` trees."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        y = training.y
-        if not loss.squared and not ((y >= 0) & (y <= 1)).all():
-            raise InputError(f"loss {loss.name} needs targets from 0 to 1, found {y.min():g} … {y.max():g}: use mse")
+        check_targets(training.y, loss)
         kind = HistGradientBoostingRegressor if loss.squared else HistGradientBoostingClassifier
         rows, held = _given(training, ~training.held, loss), _given(training, training.held, loss)
         stops = len(np.unique(held[1])) > 1 or (loss.squared and len(held[1]) > 0)
-        model = kind(**SETTINGS, early_stopping=stops, random_state=seed)
+        model = kind(**asdict(self), early_stopping=stops, random_state=seed)
         watched = {"X_val": held[0], "y_val": held[1], "sample_weight_val": held[2]} if stops else {}
         model.fit(rows[0], rows[1], sample_weight=rows[2], **watched)
         self.squared_ = loss.squared

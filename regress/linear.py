@@ -75,14 +75,12 @@ def _principal_axes(X: Array, components: int) -> Array:
 
 
 def choose_penalty(Z: Array, training: Training, loss: Loss) -> float:
-    """The λ of `left_out`."""
-    return left_out(Z, training, loss)[0]
+    """The λ of least weighted loss when each group of training rows is predicted by a fit on all others."""
+    return leave_out(Z, training, loss)[0]
 
 
-def left_out(Z: Array, training: Training, loss: Loss) -> tuple[float, Array]:
-    """The λ of least weighted loss when each group of training rows is predicted by a fit on all others.
-
-    Also the raw scores (m,) that these rows get from the fits on all others, at this λ.
+def leave_out(Z: Array, training: Training, loss: Loss) -> tuple[float, Array]:
+    """The λ of least weighted loss, and the raw score (m,) of each row by a fit at that λ on all groups but its own.
 
     For squared error this is exact and comes from one eigendecomposition for the whole path; for cross-entropy it is
     one Newton step from the fit on all rows (approximate leave-one-out: Rad, Maleki 2020), which a test compares with
@@ -90,12 +88,10 @@ def left_out(Z: Array, training: Training, loss: Loss) -> tuple[float, Array]:
     """
     groups = _companies(training.groups)
     path = _squared_path(Z, training, groups) if loss.squared else _newton_path(Z, training, loss, groups)
-    losses: list[float] = []
-    best = np.empty(0)
+    losses, best = list[float](), np.empty(0)
     for score in path:
         losses.append(float(training.weight @ loss.value(score, training.y)))
-        if losses[-1] == min(losses):
-            best = score
+        best = score if losses[-1] == min(losses) else best
         if len(losses) > 2 and losses[-1] > losses[-2] > min(losses):
             break  # past the minimum: weaker penalties cost the most steps
     return float(PENALTIES[int(np.argmin(losses))]), best

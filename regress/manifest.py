@@ -3,7 +3,6 @@
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from regress.features import Features
 from regress.foldfile import code_version
 from regress.inference import bootstrap, verdict
 from regress.intervals import post_intervals
-from regress.metrics import Scores, cross_entropy, scores
+from regress.metrics import cross_entropy, scores
 from regress.trainer import Setup
 
 if TYPE_CHECKING:
@@ -34,12 +33,10 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
     target, config, first = experiment.target, experiment.config, outcome.partitions[0]
     scored = first.folds.scored
     y, trials, clusters = target.y[scored], target.trials[scored], experiment.clusters[scored]
-    p, mean = (
-        np.stack([getattr(each, what)[scored] for each in outcome.partitions]) for what in ("prediction", "mean")
-    )
+    p, mean = _scored(outcome.partitions, "prediction"), _scored(outcome.partitions, "mean")
     interval = bootstrap(y, p, mean, clusters, seed=config.seed)
-    judged = verdict(y, p, mean, clusters, seed=config.seed)
-    measured = _averaged([_scores(experiment, each) for each in outcome.partitions])
+    judged = verdict(y, p, mean, clusters, seed=config.seed, interval=interval)
+    measured = scores(y, p, mean, trials).to_json()
     return {
         "name": name(setup, features),
         "key": experiment.key(setup, features),
@@ -122,14 +119,9 @@ def _sha256(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def _scores(experiment: "Experiment", partition: OutOfFold) -> Scores:
-    scored, target = partition.folds.scored, experiment.target
-    return scores(target.y[scored], partition.prediction[scored], partition.mean[scored], target.trials[scored])
-
-
-def _averaged(measured: list[Scores]) -> dict[str, Any]:
-    """Scores averaged over repetitions."""
-    return {each.name: float(np.mean([getattr(one, each.name) for one in measured])) for each in fields(Scores)}
+def _scored(partitions: list[OutOfFold], what: str) -> NDArray[np.float64]:
+    """float64 (repetitions, scored posts) of the predictions, or of the means."""
+    return np.stack([getattr(each, what)[each.folds.scored] for each in partitions])
 
 
 def fold_losses(y: NDArray[np.float64], partitions: list[OutOfFold]) -> dict[str, list[list[float]]]:

@@ -18,15 +18,18 @@ MODELS = {
     "ridge": "regress.ridge:Ridge",
     "binridge": "regress.ridge:BinomialRidge",
     "lgbm": "regress.lgbm:LightGBM",
+    "lgbm-residual": "regress.residual:Residual",
     "hurdle": "regress.hurdle:Hurdle",
     "hgb": "regress.hgb:HistGradientBoosting",
+    "xgboost": "regress.xgb:XGBoost",
+    "catboost": "regress.cat:CatBoost",
     "knn": "regress.knn:Neighbors",
     "rff": "regress.rff:RandomFourier",
     "linear": "regress.heads:Linear",
     "mlp": "regress.heads:MLP",
-    "stack": "regress.stack:Stack",
     "gated": "regress.heads:Gated",
     "attention": "regress.heads:Attention",
+    "stack": "regress.stack:Stack",
 }
 
 

@@ -18,7 +18,7 @@ from regress.choices import Choice
 from regress.dispersion import intra_class_correlation
 from regress.features import Features
 from regress.fitted import Fitted
-from regress.linear import Projection, left_out
+from regress.linear import Projection, leave_out
 from regress.losses import Loss
 from regress.metrics import clip, cross_entropy
 from regress.models import Model, Training, model_class
@@ -133,7 +133,7 @@ class Trainer:
                 X = Scaler.fit(self.features.X[rows], slices).transform(self.features.X[rows])
                 nothing = np.zeros(len(rows), bool)
                 training = Training(X, y, np.ones(len(rows)), rows, slices, nothing, self.groups[rows])
-                _, p = left_out(Projection.fit(training)[1], training, Loss.parse("mse"))
+                _, p = leave_out(Projection.fit(training)[1], training, Loss.parse("mse"))
                 p = clip(fit_calibration("beta", p, y).apply(p))
                 self._dispersions[key] = intra_class_correlation(y, p, trials)
         return self._dispersions[key]

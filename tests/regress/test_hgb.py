@@ -1,11 +1,13 @@
 """scikit-learn's boosting without pickle: our arrays predict what its object predicts."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from data.config import InputError
-from regress.hgb import SETTINGS, HistGradientBoosting, _given
+from regress.hgb import HistGradientBoosting, _given
 from regress.losses import Loss
 from regress.models import Training
 
@@ -25,7 +27,7 @@ def test_the_arrays_predict_what_scikit_learn_predicts(loss: str) -> None:
     model.fit(data, parsed, 3, None)
     kind = HistGradientBoostingRegressor if parsed.squared else HistGradientBoostingClassifier
     rows, held = _given(data, ~data.held, parsed), _given(data, data.held, parsed)
-    theirs = kind(**SETTINGS, early_stopping=True, random_state=3).fit(
+    theirs = kind(**asdict(model), early_stopping=True, random_state=3).fit(
         *rows[:2], sample_weight=rows[2], X_val=held[0], y_val=held[1], sample_weight_val=held[2]
     )
     expected = theirs.predict(data.X) if parsed.squared else theirs.predict_proba(data.X)[:, 1]
@@ -55,4 +57,14 @@ def test_without_held_out_rows_of_both_kinds_it_boosts_to_the_end() -> None:
     data.held[:] = False
     model = HistGradientBoosting()
     model.fit(data, Loss.parse("bce"), 0, None)
-    assert len(model.starts_) == SETTINGS["max_iter"]
+    assert len(model.starts_) == 600
+
+
+def test_settings_reach_scikit_learn_and_impossible_ones_are_named() -> None:
+    model = HistGradientBoosting(max_iter=3, max_leaf_nodes=2)
+    model.fit(training(100), Loss.parse("bce"), 0, None)
+    assert len(model.starts_) <= 3
+    assert len(model.nodes_["value"]) == 3 * len(model.starts_)
+    for key, value in {"max_bins": 256, "learning_rate": 0.0, "max_depth": 0, "max_leaf_nodes": 1}.items():
+        with pytest.raises(ValueError, match=f"^{key}={value}: expected"):
+            HistGradientBoosting(**{key: value})  # type: ignore[arg-type]

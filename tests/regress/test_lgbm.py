@@ -1,6 +1,7 @@
 """LightGBM: bins shared by all folds, rows in any order, labels refused where it would be silent."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from data.config import InputError
-from regress.lgbm import PARAMETERS, LightGBM
+from regress.lgbm import LightGBM
 from regress.losses import Loss
 from regress.metrics import d2
 from regress.models import Training
@@ -139,10 +140,50 @@ def test_few_rows_and_equal_labels_give_a_constant() -> None:
 
 
 def test_it_repeats_itself() -> None:
-    assert PARAMETERS["deterministic"]
     X, y = posts()
     one, two, other = (
         fit(training(X, y, np.arange(500)), LightGBM().shared(X, None), seed=seed).predict(X) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
+
+
+def test_it_is_fitted_again_on_all_rows_unless_they_do_not_weigh_the_same() -> None:
+    """Held-out rows count as 1 under any loss: fitted as such, a weighted loss would lose part of its weights."""
+    X, y = posts()
+    shared, rows = LightGBM().shared(X, None), np.arange(500)
+    weight = np.where(rows % 6 == 0, 1, 1 + y)
+    for given, same in ((None, False), (weight, True)):
+        both = []
+        for refit in (True, False):
+            model = LightGBM(refit=refit)
+            model.fit(training(X, y, rows, given), BCE, 0, shared)
+            both.append((kept(model), model.predict(X)))
+        assert both[0][0] == both[1][0]
+        assert np.array_equal(both[0][1], both[1][1]) is same
+
+
+def test_settings_reach_lightgbm() -> None:
+    X, y = posts()
+    model = LightGBM(trees=7, num_leaves=3, learning_rate=0.3, extra_trees=False, lambda_l1=0.5, max_bin=15)
+    model.fit(training(X, y, np.arange(500)), BCE, 0, model.shared(X, None))
+    text = model.booster_.model_to_string()
+    for line in ("num_leaves: 3", "learning_rate: 0.3", "extra_trees: 0", "lambda_l1: 0.5", "max_bin: 15"):
+        assert f"[{line}]" in text
+    assert kept(model) <= 7
+    assert model.sharing != LightGBM().sharing
+
+
+@pytest.mark.parametrize(("columns", "share"), [(10, 1.0), (64, 0.5), (1536, 32 / 1536)])
+def test_a_tree_sees_32_columns_where_nothing_else_is_said(columns: int, share: float) -> None:
+    assert LightGBM()._parameters(columns, BCE, 0)["feature_fraction"] == share
+    assert LightGBM(feature_fraction=0.3)._parameters(columns, BCE, 0)["feature_fraction"] == 0.3
+
+
+@pytest.mark.parametrize(
+    "setting", [{"num_leaves": 1}, {"max_bin": 1}, {"learning_rate": 0.0}, {"lambda_l2": -1.0}, {"feature_fraction": 2}]
+)
+def test_impossible_settings_are_named(setting: dict[str, Any]) -> None:
+    key, value = next(iter(setting.items()))
+    with pytest.raises(ValueError, match=f"^{key}={value}: expected"):
+        LightGBM(**setting)
