@@ -35,6 +35,7 @@ FOLDS = 5
 DEFAULTS: dict[str, Any] = {"objective": "cross_entropy", "num_threads": 1, "verbosity": -1}
 STUDY = {"efficientnet_b0": "image", "convnext_tiny": "image", "bert-base-multilingual-cased": "text"}
 LOSSES = ("mse", "bce", "wbce:2", "wbce:3", "wbce:4")
+PATH = 16  # penalties
 BCE, MSE = Loss.parse("bce"), Loss.parse("mse")
 
 
@@ -127,6 +128,7 @@ def bench_ridge(posts: Posts) -> None:
     projecting, (_, Z) = cpu_seconds(lambda: linear.Projection.fit(part))
     # scaled as the projection scales, to a total variance of 1, so that the path's penalties are of the right size
     whole = np.asarray(X, dtype=np.float64) / np.sqrt(X.shape[1])
+    linear.PENALTIES = np.geomspace(1e-1, 1e-6, PATH)  # the default's range, twice as fine
     alphas = len(X) * linear.PENALTIES
     for what, matrix in ((f"{X.shape[1]:,} columns", whole), (f"{Z.shape[1]} components", Z)):
         seconds, penalty = cpu_seconds(lambda matrix=matrix: linear.choose_penalty(matrix, part, MSE))
