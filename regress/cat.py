@@ -1,6 +1,6 @@
 """CatBoost, for those who know it: an optional extra. Every level of a tree asks one question of all its nodes.
 
-RESULTS
+On 25,000 × 1,536 simulated posts it takes 23 CPU-seconds for a D² of 0.207, `lgbm` 2.4 for 0.230.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
 """Boosting that starts from ridge: the line takes what is linear, the trees add what it misses.
 
-A tree needs dozens of splits for what one coefficient says. Each training row starts from the score of a ridge fitted
-without its group of posts, since a score that has seen the row's own target would leave the trees too little to learn:
-see RESULTS.
+A tree needs dozens of splits for what one coefficient says: on 25,000 × 1,536 simulated posts of unseen authors, D² is
+0.230 with the trees, 0.281 with ridge, and 0.283 with both, in 8 CPU-seconds, most of them ridge's. Each training row
+starts from the score of a ridge fitted without its group of posts: one that has seen the row's own target leaves the
+trees too little to learn where there are few rows for each column (with 19,000 for 256 components it is the same).
 """
 
 from dataclasses import dataclass, replace

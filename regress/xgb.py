@@ -1,6 +1,8 @@
 """XGBoost, for those who know it: an optional extra, set up like `lgbm`.
 
-Its matrices of bins cannot be shared by rows, so every fold bins anew: RESULTS.
+Its bins cannot be shared by rows, so every fold bins anew, and a tree on few columns costs as much as one on all: on
+25,000 × 1,536 simulated posts 1,000 trees of 8 leaves at a rate of 0.1 took 90 CPU-seconds for a D² of 0.220, `lgbm`
+2.4 for 0.230. So the defaults are fewer trees and larger steps.
 """
 
 from collections.abc import Mapping
