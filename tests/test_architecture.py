@@ -17,7 +17,21 @@ MAY_IMPORT = {
     "regress": {"data", "embed", "oversample", "regress"},
 }
 # what takes longer to import than --help may take, or belongs to the work and not to its description
-HEAVY = {"torch", "timm", "transformers", "sklearn", "imblearn", "lightgbm", "pandas", "pyarrow", "scipy", "h5py"}
+HEAVY = {
+    "torch",
+    "timm",
+    "transformers",
+    "sklearn",
+    "imblearn",
+    "lightgbm",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "h5py",
+    "optuna",
+    "xgboost",
+    "catboost",
+}
 COMMANDS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in MAY_IMPORT

@@ -13,10 +13,11 @@ from oversample import SAMPLERS
 from oversample.weights import WEIGHTS
 from regress.calibration import fit_calibration
 from regress.choices import NOTHING, WEIGHTED, Choice
-from regress.crossval import CrossValidation, Setup
+from regress.crossval import CrossValidation
 from regress.features import Block, Features
 from regress.folds import Folds
 from regress.losses import Loss, sigmoid
+from regress.trainer import Setup, Trainer
 
 Array = NDArray[np.float64]
 N, FOLDS = 2000, 5
@@ -36,7 +37,7 @@ def loop() -> CrossValidation:
     assert 0.3 < np.mean(y == 0) < 0.42
     assert 0.025 < y.mean() < 0.04
     alone = np.arange(N)
-    return CrossValidation(Features("all", (Block("a", "1", X),)), y, alone, folds())
+    return CrossValidation(Trainer(Features("all", (Block("a", "1", X),)), y, np.full(len(y), 30.0), alone), (folds(),))
 
 
 def folds() -> Folds:
@@ -47,7 +48,7 @@ def folds() -> Folds:
 def out_of_fold(loss: str, choice: str) -> Array:
     """Raw predictions of ridge, each by the fit on the other folds."""
     picked = NOTHING if choice == "none" else Choice.parse(choice)
-    return loop().run(Setup("ridge", Loss.parse(loss), picked, "none", 0)).raw
+    return loop().run(Setup("ridge", Loss.parse(loss), picked, "none", 0)).partitions[0].raw
 
 
 def calibrated(kind: str, raw: Array) -> Array:
@@ -55,7 +56,7 @@ def calibrated(kind: str, raw: Array) -> Array:
     found = np.empty(N)
     for k in range(FOLDS):
         test = np.arange(N) % FOLDS == k
-        found[test] = fit_calibration(kind, raw[~test], loop().y[~test]).apply(raw[test])
+        found[test] = fit_calibration(kind, raw[~test], loop().trainer.y[~test]).apply(raw[test])
     return found
 
 
@@ -78,4 +79,4 @@ def test_there_was_something_to_bring_back(name: str) -> None:
 
 
 def bias(p: Array) -> float:
-    return float(p.mean() / loop().y.mean())
+    return float(p.mean() / loop().trainer.y.mean())

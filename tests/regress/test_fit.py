@@ -180,7 +180,7 @@ def test_notes_of_a_sampler_are_told_once_and_kept(folder: Path, tmp_path: Path)
     notes = [line for line in done.stdout.splitlines() if "smoter:k_neighbors=60: " in line]
     why = "no row is rare at threshold 0.5: nothing was sampled (in 5 of 5 folds)"
     assert notes == [f"note: smoter:k_neighbors=60: {why}"]
-    for path in (tmp_path / "runs").iterdir():
+    for path in (tmp_path / "runs").glob("[!.]*"):
         (kept,) = load_run(path).manifest["notes"]
         assert "no row is rare" in kept
 

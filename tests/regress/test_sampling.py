@@ -1,5 +1,6 @@
 """Sampling happens inside the training part alone, calibration on original posts alone, and notes are told once."""
 
+import os
 import warnings
 from typing import Any
 
@@ -13,9 +14,9 @@ import regress.crossval
 from data.config import InputError
 from oversample import SAMPLERS
 from oversample.weights import WEIGHTS, effective_sample_size
-from regress.calibration import BetaCalibration, fit_beta
+from regress.calibration import Calibration, fit_calibration
 from regress.choices import NOTHING, Choice
-from regress.crossval import CrossValidation, Setup
+from regress.crossval import CrossValidation
 from regress.features import Block, Features
 from regress.folds import make_folds
 from regress.losses import Loss, sigmoid
@@ -23,6 +24,7 @@ from regress.metrics import scores
 from regress.models import Training
 from regress.sampling import Part, columns, resample, row_weights, told_once
 from regress.scaling import Scaler
+from regress.trainer import Setup, Trainer
 
 Array = NDArray[np.float64]
 BCE = Loss.parse("bce")
@@ -44,8 +46,8 @@ def posts(n: int = 400, seed: int = 0) -> tuple[Features, Array]:
 def loop_of(features: Features, y: Array, groups: NDArray[np.int64] | None = None, seed: int = 0) -> CrossValidation:
     n = len(y)
     contents = np.random.default_rng(seed).integers(-1, 2 * n, (n, 1))
-    folds = make_folds(y, groups, contents, n_folds=4, seed=seed)[0]
-    return CrossValidation(features, y, np.arange(n) if groups is None else groups, folds)
+    folds = make_folds(y, groups, contents, n_folds=4, seed=seed)
+    return CrossValidation(Trainer(features, y, np.full(n, 30.0), np.arange(n) if groups is None else groups), folds)
 
 
 def distinct(y: Array) -> Array:
@@ -71,15 +73,16 @@ def test_no_held_out_post_is_ever_a_parent(name: str, seed: int, grouped: bool, 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SAMPLERS, name, Recorder)
+        patch.setattr(os, "sched_getaffinity", lambda _: {0})  # one fit after the other: all posts, fold 0, 1, …
         loop.run(Setup(model, BCE, Choice.parse(name), "beta", seed))
-    assert len(parents) == loop.folds.n_folds + 1  # each fold, and all posts
-    for k, found in enumerate(parents[:-1]):
-        train = loop.folds.train(k)
-        held = loop._hold_out(train, seed) if model == "lgbm" else np.zeros(len(train), bool)
+    assert len(parents) == loop.partitions[0].n_folds + 1  # all posts, and each fold
+    for k, found in enumerate(parents[1:]):
+        train = loop.partitions[0].train(k)
+        held = loop.trainer._hold_out(train, seed) if model == "lgbm" else np.zeros(len(train), bool)
         positive = found[found > 0]
         assert len(positive)
         assert np.isin(positive, y[train[~held]]).all()
-        assert not np.isin(positive, y[loop.folds.test(k)]).any()
+        assert not np.isin(positive, y[loop.partitions[0].test(k)]).any()
         assert not np.isin(positive, y[train[held]]).any()
 
 
@@ -107,15 +110,15 @@ def test_calibration_sees_original_posts_of_other_folds_only(name: str, monkeypa
     loop = loop_of(features, distinct(y))
     seen: list[Array] = []
 
-    def recorded(p: Array, y: Array) -> BetaCalibration:
+    def recorded(kind: str, p: Array, y: Array) -> Calibration:
         seen.append(y)
-        return fit_beta(p, y)
+        return fit_calibration(kind, p, y)
 
-    monkeypatch.setattr(regress.crossval, "fit_beta", recorded)
+    monkeypatch.setattr(regress.crossval, "fit_calibration", recorded)
     loop.run(Setup("ridge", BCE, Choice.parse(name), "beta", 0))
-    expected = [loop.y[loop.folds.assignment != k] for k in range(loop.folds.n_folds)]
+    expected = [loop.trainer.y[loop.partitions[0].assignment != k] for k in range(loop.partitions[0].n_folds)]
     assert len(seen) == len(expected) + 1
-    for found, originals in zip(seen, [*expected, loop.y], strict=True):
+    for found, originals in zip(seen, [*expected, loop.trainer.y], strict=True):
         np.testing.assert_array_equal(np.sort(found), np.sort(originals))
 
 
@@ -126,7 +129,7 @@ def test_calibration_brings_every_choice_back_to_the_level_of_the_truth(name: st
     features, y = posts()
     loop = loop_of(features, y)
     outcome = loop.run(Setup(model, BCE, Choice.parse(name), "beta", 0))
-    measured = scores(y, outcome.prediction, outcome.mean, np.ones(len(y)))
+    measured = scores(y, outcome.partitions[0].prediction, outcome.partitions[0].mean, np.ones(len(y)))
     assert measured.bias == pytest.approx(1, abs=0.05)
     assert measured.d2 > 0.05
 
@@ -163,9 +166,10 @@ def test_weights_are_those_of_the_rows_trained_on_and_multiply_the_losss(
         original(self, training, *others)
 
     monkeypatch.setattr(kind, "fit", recorded)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})  # one fit after the other: all posts, fold 0, 1, …
     loop.run(Setup(model, loss, Choice.parse("dense-weights:ess=0.7"), "beta", 0))
-    for k, training in enumerate(seen[:-1]):
-        train, rest = loop.folds.train(k), ~training.held
+    for k, training in enumerate(seen[1:]):
+        train, rest = loop.partitions[0].train(k), ~training.held
         mine = y[train][rest]
         weight = WEIGHTS["dense"](mine, ess=0.7)
         assert effective_sample_size(weight) == pytest.approx(0.7 * len(mine), rel=1e-3)
@@ -179,7 +183,7 @@ def test_exponential_weights_are_the_weighted_loss() -> None:
     loop = loop_of(*posts())
     by_loss = loop.run(Setup("ridge", Loss.parse("wbce:3"), NOTHING, "beta", 0))
     by_weights = loop.run(Setup("ridge", BCE, Choice.parse("exp-weights:alpha=3"), "beta", 0))
-    np.testing.assert_allclose(by_weights.raw, by_loss.raw, rtol=1e-6)
+    np.testing.assert_allclose(by_weights.partitions[0].raw, by_loss.partitions[0].raw, rtol=1e-6)
 
 
 def test_weights_do_not_stop_a_head_before_it_has_learnt() -> None:
@@ -190,7 +194,10 @@ def test_weights_do_not_stop_a_head_before_it_has_learnt() -> None:
     trials = rng.integers(5, 60, len(X))
     loop = loop_of(Features("all", (Block("eyes", "1", X, "image"),)), rng.binomial(trials, truth) / trials)
     outcome = loop.run(Setup("mlp", BCE, Choice.parse("dense-weights:ess=0.5"), "beta", 0))
-    assert scores(loop.y, outcome.prediction, outcome.mean, trials.astype(float)).d2 > 0.1
+    assert (
+        scores(loop.trainer.y, outcome.partitions[0].prediction, outcome.partitions[0].mean, trials.astype(float)).d2
+        > 0.1
+    )
 
 
 def test_what_the_posts_cannot_give_is_one_line() -> None:
@@ -251,9 +258,10 @@ def test_rows_know_their_group_and_new_ones_their_parents(text: str, monkeypatch
         original(self, training, *others)
 
     monkeypatch.setattr(kind, "fit", recorded)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})  # one fit after the other: all posts, fold 0, 1, …
     loop.run(Setup("ridge", BCE, Choice.parse(text), "beta", 0))
-    for k, training in enumerate(seen[:-1]):
-        train = loop.folds.train(k)
+    for k, training in enumerate(seen[1:]):
+        train = loop.partitions[0].train(k)
         assert training.groups is not None
         np.testing.assert_array_equal(training.groups[: len(train)], groups[train])
         assert (len(training.y) > len(train)) == (text == "smoter")
