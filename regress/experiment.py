@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from regress.features import Features, read_features
 from regress.foldfile import FoldFiles, digest
 from regress.folds import Folds, make_folds, parse_folds, time_folds
 from regress.metrics import d2
-from regress.run import Run, load_run, save_run
+from regress.run import MANIFEST, Run, load_run, save_run
 from regress.setups import Grid
 from regress.trainer import Setup, Trainer
 
@@ -55,6 +56,7 @@ class Experiment:
         """The run of a setup: read where it is kept already (True), else fitted, scored and written (False)."""
         folder = self._folder(setup, features)
         if not self.config.refit and (kept := _kept(folder, self.key(setup, features))):
+            os.utime(folder / MANIFEST)  # what was asked for last is what regress.compare takes
             return kept, True
         outcome = self._validation(features)[1].run(setup)
         described = manifest.describe(self, setup, features, outcome)

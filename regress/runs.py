@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from data.config import InputError
 from data.names import unknown
 from regress.entry import Entry, read_entry
+from regress.run import MANIFEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +47,8 @@ class Predictions:
 def choose(named: Sequence[Path], runs: Path, target: str | None = None) -> tuple[list[Entry], list[Entry]]:
     """The runs to compare, best D² first, and those left out because they are on other posts, targets or folds.
 
-    Named runs are all compared. Of all runs below `runs` it is those comparable with the one created last, or the one
-    created last that predicts `target`, an activity ("open_photo") or a rate ("open_photo / view").
+    Named runs are all compared. Of all runs below `runs` it is those comparable with the one asked for last, or the one
+    asked for last that predicts `target`, an activity ("open_photo") or a rate ("open_photo / view").
 
     Raises:
         InputError: there are no runs, one is damaged, or the named ones cannot be compared.
@@ -59,7 +60,7 @@ def choose(named: Sequence[Path], runs: Path, target: str | None = None) -> tupl
     wanted = [entry for entry in entries if target is None or target in _names(entry)]
     if not wanted:
         raise InputError(unknown(target or "", sorted({_names(entry)[0] for entry in entries}), "target"))
-    first = wanted[0] if named else max(wanted, key=lambda entry: (entry.created, entry.run.folder.name))
+    first = wanted[0] if named else max(wanted, key=_asked_for)
     others = [entry for entry in entries if entry.comparable != first.comparable]
     if named and others:
         raise InputError(_incomparable(first, others[0]))
@@ -112,6 +113,11 @@ def leader(entries: Sequence[Entry]) -> int:
     models = [i for i, entry in enumerate(entries) if not entry.is_reference]
     useful = [i for i in models if entries[i].verdict == "USEFUL"]
     return next(iter([*useful, *models]), 0)
+
+
+def _asked_for(entry: Entry) -> tuple[int, str, str]:
+    """When a run was last fitted, or found there by a call that asked for it."""
+    return (entry.run.folder / MANIFEST).stat().st_mtime_ns, entry.created, entry.run.folder.name
 
 
 def read_predictions(entries: Sequence[Entry]) -> Predictions:
