@@ -45,4 +45,4 @@ crash: .venv/.test
 	touch $@ .venv/.demo
 
 clean:
-	rm -rf .venv data/sample runs cache.h5 cache.h5.journal report.html
+	rm -rf .venv data/sample runs cache.h5 cache.h5.journal cache.h5.bins report.html

@@ -3,9 +3,10 @@
 Binning 25,000 × 1,536 takes 4 CPU-seconds; a fold's `subset` of it 0.04, and reading it back as little. Bin borders
 come from the features alone, no target is seen. LightGBM aborts the process on a truncated file and stops on one with
 other parameters, so the file's name says the parameters, its SHA-256 lies beside it, and one that does not match is
-made again.
+made again. They are for who made them: a cache that came from elsewhere should come without.
 """
 
+import contextlib
 import hashlib
 import tempfile
 from importlib.metadata import version
@@ -46,7 +47,8 @@ def shared_bins(X: NDArray[np.float32], max_bin: int, store: Path | None) -> "li
         if (found.num_data(), found.num_feature()) == X.shape:
             return found
     made = _make(X, parameters)
-    _keep(made, path)
+    with contextlib.suppress(OSError):  # a folder that cannot be written, or a full disk, costs time and nothing else
+        _keep(made, path)
     return made
 
 

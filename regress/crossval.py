@@ -32,7 +32,6 @@ from regress.stack import Stack, combine, fit_weights, logits
 from regress.trainer import Setup, Trainer
 
 Array = NDArray[np.float64]
-FinalFit = tuple[Fitted, list[str], dict[str, Any]]  # the model, the sampler's notes, the settings that tuning chose
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,16 @@ class OutOfFold:
 
 
 @dataclass(frozen=True)
+class FinalFit:
+    """The model fitted on all posts."""
+
+    fitted: Fitted
+    notes: list[str]  # of the sampler
+    tuned: dict[str, Any]  # settings that --tune chose
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Out-of-fold predictions by partition, and the final model refitted on all posts."""
 
@@ -57,7 +66,7 @@ class Outcome:
     fitted: Fitted
     tuned: dict[str, Any]  # of the final model
     notes: list[str]  # what the sampler says of these posts, in plain words
-    seconds: dict[str, float]
+    seconds: dict[str, float]  # of the fits, as if one came after the other, and whenever they were made
 
 
 @dataclass(frozen=True)
@@ -70,15 +79,15 @@ class CrossValidation:
 
     def run(self, setup: Setup) -> Outcome:
         """Fit a setup on each fold's training part and once on all posts."""
-        start = time.perf_counter()
-        found, (fitted, said, tuned) = self._fit_all(setup)
+        found, final = self._fit_all(setup)
         first, calibration = found[0], None
         if self._calibrates(setup):
             tested = first.folds.assignment >= 0
             calibration = fit_calibration(setup.calibration, first.raw[tested], self.trainer.y[tested])
-        seconds = {"fits": sum(each.seconds for each in found), "total": time.perf_counter() - start}
-        notes = told_once([notes for each in found for notes in each.notes], said)
-        return Outcome(found, calibration, fitted, tuned, notes, seconds)
+        folds = sum(each.seconds for each in found)
+        seconds = {"folds": folds, "final": final.seconds, "total": folds + final.seconds}
+        notes = told_once([notes for each in found for notes in each.notes], final.notes)
+        return Outcome(found, calibration, final.fitted, final.tuned, notes, seconds)
 
     def out_of_fold(self, setup: Setup, folds: Folds) -> OutOfFold:
         """Predictions of every post that `folds` test, by fits that did not see it."""
@@ -95,11 +104,16 @@ class CrossValidation:
             return found, self._stack([each[0] for each, _ in parts], [final for _, final in parts], setup)
         jobs = [partial(self._fold, setup, folds, k) for folds in self.partitions for k in range(folds.n_folds)]
         # the largest first: the others fill the cores beside it
-        work: list[Callable[[], Any]] = [partial(self.trainer.fit, setup, np.arange(len(self.trainer.y))), *jobs]
+        work: list[Callable[[], Any]] = [partial(self._final, setup), *jobs]
         final, *fits = in_threads(work, torch=model_class(setup.model).torch)
         given = iter(fits)
         found = [self._assembled(setup, folds, list(islice(given, folds.n_folds))) for folds in self.partitions]
         return found, final
+
+    def _final(self, setup: Setup) -> FinalFit:
+        start = time.perf_counter()
+        fitted, notes, tuned = self.trainer.fit(setup, np.arange(len(self.trainer.y)))
+        return FinalFit(fitted, notes, tuned, time.perf_counter() - start)
 
     def _fold(self, setup: Setup, folds: Folds, k: int) -> FoldFit:
         """The fit of one fold: read where it is kept, else made and kept."""
@@ -149,8 +163,9 @@ class CrossValidation:
         S = logits(np.stack([each.raw[tested] for each in members], axis=1))
         names = tuple(member.model for member in setup.members)
         weights = fit_weights(S, self.trainer.y[tested], np.ones(len(S)))
-        stack = Stack.of(names, [fitted for fitted, _, _ in finals], weights)
-        return Fitted(stack, None), [note for _, notes, _ in finals for note in notes], {}
+        stack = Stack.of(names, [each.fitted for each in finals], weights)
+        notes = [note for each in finals for note in each.notes]
+        return FinalFit(Fitted(stack, None), notes, {}, sum(each.seconds for each in finals))
 
     def _calibrates(self, setup: Setup) -> bool:
         return setup.calibration != "none" and model_class(setup.model).calibrate

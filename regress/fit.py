@@ -56,6 +56,9 @@ class Fit(PostsOptions):
         commas=True,
     )
     tune: int = option("let each model try this many settings on inner folds (extra: tune)", 0, metavar="N")
+    rarity: Literal["raw", "shrunken"] = option(
+        "rates by which --oversample finds rare posts: as they are, or drawn to the mean by their trials", "raw"
+    )
     calibration: Literal["beta", "isotonic", "none"] = option("how predictions are calibrated, out of fold", "beta")
     group: str | None = option("posts that share this column's value are never split over folds", metavar="COLUMN")
     time: str | None = option("train on earlier posts, test on later ones, by this column", metavar="COLUMN")

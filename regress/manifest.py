@@ -56,6 +56,7 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
         "tuned": {"folds": first.tuned, "final": outcome.tuned} if setup.trials else None,
         "loss": setup.loss.name,
         "oversample": setup.oversample.text,
+        "rarity": setup.rarity,
         "calibration": setup.calibration,
         "folds": experiment.folding(),
         "config": as_json(config),
@@ -74,7 +75,8 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
 def name(setup: Setup, features: Features) -> str:
     """ "lgbm:num_leaves=31-bce-all-smoter": what tells runs apart, in the order a reader asks for it."""
     parts = [setup.text] if setup.model == "mean" else [setup.text, setup.loss.name, features.name]
-    return "-".join(parts + ([] if setup.oversample == NOTHING else [setup.oversample.text]))
+    rarity = f"@{setup.rarity}" if setup.rarity != "raw" else ""
+    return "-".join(parts + ([] if setup.oversample == NOTHING else [setup.oversample.text + rarity]))
 
 
 def about(experiment: "Experiment") -> dict[str, Any]:

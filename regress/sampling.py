@@ -17,6 +17,7 @@ from data.config import InputError
 from regress.choices import WEIGHTED, Choice
 from regress.features import Features
 from regress.scaling import Scaler
+from regress.settings import parameters
 
 BOUNDS = (0.0, 1.0)  # synthetic rates stay rates: LightGBM's cross_entropy refuses 1.01
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
@@ -30,6 +31,7 @@ class Part:
     X: NDArray[np.float32]  # (m, d) raw
     y: NDArray[np.float64]  # (m,)
     held: NDArray[np.bool_]  # (m,) rows that early stopping watches
+    rarity: NDArray[np.float64] | None = None  # (m,) rates by which rows are rare; None: y
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,17 @@ def resample(choice: Choice, part: Part, scaler: Scaler, seed: int, *, scaled: b
     Raises:
         InputError: the sampler cannot do with these posts what its settings ask for.
     """
-    from oversample import SAMPLERS
+    from oversample import SAMPLERS, fit_relevance
 
     rest, watched = np.flatnonzero(~part.held), np.flatnonzero(part.held)
     X = scaler.transform(part.X)
     settings = {**choice.settings, "blocks": columns(part.features, scaler)}
     if settings.get("neighbors_by") is not None:
         settings["neighbors_by"] = part.features.named(neighbors_by(choice))
+    if part.rarity is not None and "relevance" in (known := parameters(SAMPLERS[choice.name])):
+        kind: Any = settings.get("relevance", known["relevance"])
+        rates = part.rarity[rest]
+        settings["relevance"] = lambda _: fit_relevance(kind, rates)(rates)  # in the order of the rows
     sampler: Any = SAMPLERS[choice.name](**settings, random_state=seed, target_bounds=BOUNDS)
     X_new, y_new = _quietly(choice, sampler, X[rest], part.y[rest])
     if scaled:

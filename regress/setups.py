@@ -42,7 +42,7 @@ class Grid:
         members = _members(config)
         settings = model_settings(config.set, list(dict.fromkeys([*config.model, *members])))
         losses = [Loss.parse(text) for text in config.loss]
-        fitting = {name: _fitting(name, losses) for name in config.model}
+        fitting = {name: _fitting(name, losses) for name in settings}
         return cls(config, fitting, parse_choices(config.oversample), settings, members)
 
     def check(self, features: list[Features]) -> None:
@@ -74,8 +74,13 @@ class Grid:
             seed=config.seed,
             settings=self.settings[model],
             trials=0 if model == STACK else config.tune,
-            members=tuple(self._setup(member, loss, choice) for member in members),
+            rarity=config.rarity if choice != NOTHING else "raw",
+            members=tuple(self._setup(member, self._own(member, loss), choice) for member in members),
         )
+
+    def _own(self, member: str, loss: Loss) -> Loss:
+        """A stack's loss, where the member can be fitted with it."""
+        return loss if loss in self.losses[member] else self.losses[member][0]
 
 
 def _members(config: "Fit") -> tuple[str, ...]:

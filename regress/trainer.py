@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regress.calibration import fit_calibration
-from regress.choices import Choice
-from regress.dispersion import intra_class_correlation
+from regress.choices import NOTHING, Choice
+from regress.dispersion import fit_prior, intra_class_correlation
 from regress.features import Features
 from regress.fitted import Fitted
 from regress.linear import Projection, leave_out
@@ -45,6 +45,7 @@ class Setup:
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the model, those that are not the default
     trials: int = 0  # of --tune
     members: tuple["Setup", ...] = ()  # of a stack
+    rarity: str = "raw"  # or "shrunken": posts are rare by rates drawn to the mean, the more the fewer their trials
 
     @property
     def text(self) -> str:
@@ -56,6 +57,7 @@ class Setup:
     def identity(self) -> dict[str, Any]:
         """What its predictions depend on, before they are calibrated."""
         parts = {"model": self.text, "loss": self.loss.name, "oversample": self.oversample.text, "seed": self.seed}
+        parts |= {"rarity": self.rarity}
         return {**parts, "calibration": self.calibration if self.trials else "none"}  # tuning looks at calibrated ones
 
 
@@ -99,21 +101,32 @@ class Trainer:
         self, setup: Setup, rows: Rows, held: NDArray[np.bool_], rho: float, *, scaled: bool
     ) -> tuple[Training, Scaler | None, list[str]]:
         """What a model is fitted on, the scaling that it expects, and the sampler's notes."""
-        part = Part(self.features, self.features.X[rows], self.y[rows], held)
+        part = Part(self.features, self.features.X[rows], self.y[rows], held, self._rarity(setup, rows, held))
         choice, slices = setup.oversample, self.features.slices
         scaler = Scaler.fit(part.X[~held], slices) if scaled or choice.samples else None
         if choice.samples and scaler is not None:
             new = resample(choice, part, scaler, setup.seed, scaled=scaled)
             parents = rows[new.parents]
             trials = self.trials[parents].mean(axis=1)  # a synthetic row is worth what its parents are
-            weight = _weights(setup, new.y, new.held, trials, rho)
+            weight = _weights(setup, new.y, new.held, (trials, rho))
             groups = self.groups[parents[:, 0]]
             training = Training(new.X, new.y, weight, None, slices, new.held, groups, self.features.views)
             return training, scaler if scaled else None, new.notes
         X = part.X if scaler is None else scaler.transform(part.X)
-        weight = _weights(setup, part.y, held, self.trials[rows], rho)
+        weight = _weights(setup, part.y, held, (self.trials[rows], rho), part.rarity)
         training = Training(X, part.y, weight, rows, slices, held, self.groups[rows], self.features.views)
         return training, scaler, []
+
+    def _rarity(self, setup: Setup, rows: Rows, held: NDArray[np.bool_]) -> Array | None:
+        """float64 (m,): rates by which rows are rare, where those are not the rows' own.
+
+        By raw rates half of the rarest are luck: the top 5 % of 25,000 simulated posts claim 0.289, in truth 0.156.
+        Zeros stay zeros: they are the atom that a relevance looks for.
+        """
+        if setup.rarity == "raw" or setup.oversample == NOTHING:
+            return None
+        y, trials = self.y[rows], self.trials[rows]
+        return np.where(y > 0, fit_prior(y[~held], trials[~held]).shrunken(y, trials), 0.0)
 
     def _hold_out(self, rows: Rows, seed: int) -> NDArray[np.bool_]:
         """bool (m,): the rows early stopping watches; whole groups, drawn until the share is reached."""
@@ -156,7 +169,9 @@ class Trainer:
         return tune(setup.model, loss_of, setup.trials, setup.seed)
 
 
-def _weights(setup: Setup, y: Array, held: NDArray[np.bool_], trials: Array, rho: float) -> Array:
+def _weights(
+    setup: Setup, y: Array, held: NDArray[np.bool_], trials: tuple[Array, float], rarity: Array | None = None
+) -> Array:
     """float64 (m,): the loss's weights, times those of `--oversample`, of the rows trained on; mean 1.
 
     Rows that early stopping watches count alike: a few heavy ones among them stop a model by chance. On the demo's
@@ -164,8 +179,8 @@ def _weights(setup: Setup, y: Array, held: NDArray[np.bool_], trials: Array, rho
     are weighted.
     """
     weight, rest = np.ones(len(y)), ~held
-    weight[rest] = setup.loss.weights(y[rest], trials[rest], rho)
+    weight[rest] = setup.loss.weights(y[rest], trials[0][rest], trials[1])
     if setup.oversample.weighs:
-        weight[rest] *= row_weights(setup.oversample, y[rest])
+        weight[rest] *= row_weights(setup.oversample, (y if rarity is None else rarity)[rest])
         weight[rest] /= weight[rest].mean()
     return weight

@@ -266,3 +266,21 @@ def test_rows_know_their_group_and_new_ones_their_parents(text: str, monkeypatch
         np.testing.assert_array_equal(training.groups[: len(train)], groups[train])
         assert (len(training.y) > len(train)) == (text == "smoter")
         assert np.isin(training.groups, groups[train]).all()
+
+
+@pytest.mark.parametrize("name", ["random", "smoter", "undersample", "dense-weights"])
+def test_shrunken_rates_choose_by_trials_and_change_no_rate(name: str) -> None:
+    """Half of the posts are seen five times, half 500 times, all at one rate: what is rare among the first is luck."""
+    rng = np.random.default_rng(0)
+    trials = np.where(np.arange(400) % 2, 500, 5)
+    y = rng.binomial(trials, rng.beta(2, 30, 400)) / trials
+    X = rng.normal(size=(400, 6)).astype(np.float32)
+    trainer = Trainer(Features("all", (Block("eyes", "1", X),)), y, trials.astype(float), np.arange(400))
+    shares = {}
+    for rarity in ("raw", "shrunken"):
+        setup = Setup("ridge", BCE, Choice.parse(name), "beta", 0, rarity=rarity)
+        training, _, _ = trainer._training(setup, np.arange(400), np.zeros(400, bool), 0.0, scaled=True)
+        assert np.isin(training.y[training.weight > 0], y).mean() > 0.4  # originals keep their raw rates
+        seldom = np.isin(training.groups, np.flatnonzero(trials == 5))
+        shares[rarity] = (training.weight * seldom).sum() / training.weight.sum()
+    assert shares["shrunken"] < shares["raw"] - 0.02
