@@ -7,9 +7,9 @@ BIN := .venv/bin
 demo: .venv/.demo
 	$(BIN)/python -m data.sample
 	$(BIN)/python -m embed.extract
-	$(BIN)/python -m regress.fit --model mean,ridge,lgbm,mlp --features image,text,all
-	$(BIN)/python -m regress.fit --model ridge --features text --loss wbce:3
-	$(BIN)/python -m regress.fit --model ridge --features text --oversample random,smoter
+	$(BIN)/python -m regress.fit --model mean,ridge,lgbm,mlp,stack --features image,text,all --folds 5x2
+	$(BIN)/python -m regress.fit --model ridge --features text --loss wbce:3 --folds 5x2
+	$(BIN)/python -m regress.fit --model ridge --features text --oversample random,smoter --folds 5x2
 	$(BIN)/python -m regress.compare
 
 test: .venv/.test lint types

@@ -1,8 +1,9 @@
 """Which runs are really apart: each against the mean and against the leading run, by test and by size.
 
-The test is Nadeau and Bengio's over the folds, adjusted by Holm for all pairs of runs, the mean among them: the leader
-was picked by its score, so every pair has been looked at. It asks more than a verdict does: of fifteen, one pair of 105
-needs p < 0.0005, which five folds rarely give and 4 × 5 do. The size is a cluster-robust interval over posts.
+The test is Nadeau and Bengio's over the folds, adjusted by Holm. There are two questions, each with its own family:
+which runs differ from the mean (as many tests as runs), and which differ from the leader, which was picked by its score,
+so that every pair of runs has been looked at. Of fifteen runs one pair of 105 needs p < 0.0005, which five folds rarely
+give and 4 × 5 do. The size is a cluster-robust interval over posts.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ def standings(entries: Sequence[Entry], predictions: Predictions) -> list[Standi
 
 
 def _adjusted(entries: Sequence[Entry]) -> dict[tuple[int, int], float]:
-    """Holm's p-values of all pairs of runs with fold losses and the mean, by their places, the lower first."""
+    """Holm's p-values by pairs of places, the lower first: of runs with fold losses, and of each with the mean."""
     kept = {i: entry.fold_losses for i, entry in enumerate(entries) if entry.fold_losses and not entry.is_reference}
     if not kept:
         return {}
@@ -61,6 +62,8 @@ def _adjusted(entries: Sequence[Entry]) -> dict[tuple[int, int], float]:
         raise InputError("these runs kept losses of different numbers of folds: fit them again")
     folds = {MEAN: means.ravel(), **{i: losses.model[:repeats].ravel() for i, losses in kept.items()}}
     share = share_tested(means.shape[1], forward=entries[0].ground.time is not None)
-    pairs = list(combinations(folds, 2))
-    adjusted = holm(np.array([corrected_t(folds[a] - folds[b], share).p for a, b in pairs]))
-    return dict(zip(pairs, adjusted.tolist(), strict=True))
+    found: dict[tuple[int, int], float] = {}
+    for pairs in ([(MEAN, i) for i in kept], list(combinations(kept, 2))):
+        adjusted = holm(np.array([corrected_t(folds[a] - folds[b], share).p for a, b in pairs]))
+        found |= dict(zip(pairs, adjusted.tolist(), strict=True))
+    return found
