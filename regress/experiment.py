@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ class Experiment:
         """SHA-256 of the numbers that a fit depends on."""
         return self._validation(features)[0]
 
+    @cached_property
     def folding(self) -> dict[str, Any]:
         """How the posts are parted, as a run tells it."""
         config, parts = self.config, self.partitions
@@ -173,7 +175,7 @@ def prepare(config: "Fit") -> list[Experiment]:
             rivals=rivals,
         )
         experiments.append(experiment)
-        if purged := experiment.folding()["purged"]:
+        if purged := experiment.folding["purged"]:
             note = f"{purged:,} training rows purged over all folds: their picture or text is also in the test part"
             notes += [] if note in notes else [note]
     experiments[0].notes.extend(notes)
@@ -214,19 +216,18 @@ def _partitions(
     times = _times(posts, config.time, target.rows)
     if times is not None and repeats > 1:
         raise InputError(f"--folds {config.folds} with --time: time runs once: name one number of folds")
-    grouped = make_folds(y, groups, contents, n_folds=n_folds, repeats=repeats, seed=seed)
-    main = grouped if times is None else (time_folds(y, times, contents, n_folds=n_folds),)
+    if times is None:
+        main = make_folds(y, groups, contents, n_folds=n_folds, repeats=repeats, seed=seed)
+    else:
+        main = (time_folds(y, times, contents, n_folds=n_folds),)
     if not config.leakage:
         return main, {}
-    rivals = {
-        "random": make_folds(y, None, contents[:, :0], n_folds=n_folds, seed=seed)[0],
-        "purged": make_folds(y, None, contents, n_folds=n_folds, seed=seed)[0],
-    }
-    if times is not None and groups is not None:
-        rivals["grouped"] = grouped[0]
-    if times is None and groups is None:
-        del rivals["purged"]
-    return main, rivals
+    ways = {"random": (None, contents[:, :0]), "purged": (None, contents), "grouped": (groups, contents)}
+    if groups is None:
+        del ways["grouped"]
+    if times is None:
+        del ways["purged" if groups is None else "grouped"]  # these are the runs' own folds
+    return main, {kind: make_folds(y, *way, n_folds=n_folds, seed=seed)[0] for kind, way in ways.items()}
 
 
 def _times(posts: Posts, column: str | None, rows: Rows) -> NDArray[np.float64] | None:

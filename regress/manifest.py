@@ -58,7 +58,7 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
         "oversample": setup.oversample.text,
         "rarity": setup.rarity,
         "calibration": setup.calibration,
-        "folds": experiment.folding(),
+        "folds": experiment.folding,
         "config": as_json(config),
         "comparable": comparable(experiment),
         "metrics": {**measured, "d2_low": interval.d2_low, "d2_high": interval.d2_high},
@@ -97,7 +97,7 @@ def comparable(experiment: "Experiment") -> str:
         {
             "posts": experiment.posts_sha256,
             "target": about(experiment),
-            "folds": experiment.folding()["digest"],
+            "folds": experiment.folding["digest"],
         }
     )
 

@@ -1,8 +1,8 @@
 """Which runs are really apart: each against the mean and against the leading run, by test and by size.
 
 The test is Nadeau and Bengio's over the folds, adjusted by Holm. There are two questions, each with its own family:
-which runs differ from the mean (as many tests as runs), and which differ from the leader, which was picked by its score,
-so that every pair of runs has been looked at. Of fifteen runs one pair of 105 needs p < 0.0005, which five folds rarely
+which runs differ from the mean (as many tests as runs), and which differ from the leader, picked by its score, so
+that every pair of runs has been looked at. Of fifteen runs one pair of 105 needs p < 0.0005, which five folds rarely
 give and 4 × 5 do. The size is a cluster-robust interval over posts.
 """
 
