@@ -36,6 +36,7 @@ class Stack(Model):
     """
 
     representation: ClassVar[Literal["raw", "scaled"]] = "raw"
+    calibrate: ClassVar[bool] = False  # the weights are: once more would only add the chance of the other folds' levels
 
     members: tuple[str, ...] = ("mlp", "lgbm", "ridge")
 
