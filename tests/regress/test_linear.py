@@ -35,13 +35,13 @@ def refitted(Z: np.ndarray, data: Training, loss: Loss, penalty: float) -> np.nd
 
 def test_squared_error_is_left_out_exactly() -> None:
     Z, data = training()
-    for penalty, score in zip(PENALTIES, _squared_path(Z, data, _companies(data.groups)), strict=True):
+    for penalty, score in zip(PENALTIES, _squared_path(Z, data, _companies(data.groups), PENALTIES), strict=True):
         np.testing.assert_allclose(score, refitted(Z, data, MSE, penalty), rtol=1e-5, atol=1e-7)
 
 
 def test_cross_entropy_is_left_out_nearly() -> None:
     Z, data = training(200)
-    for penalty, score in zip(PENALTIES, _newton_path(Z, data, BCE, _companies(data.groups)), strict=True):
+    for penalty, score in zip(PENALTIES, _newton_path(Z, data, _companies(data.groups), PENALTIES), strict=True):
         exact = refitted(Z, data, BCE, penalty)
         assert np.abs(score - exact).max() < 0.02 * np.ptp(exact)
 
@@ -69,4 +69,4 @@ def test_copies_do_not_vouch_for_each_other(loss: Loss) -> None:
 def test_groups_of_one_are_no_company() -> None:
     assert _companies(None) == []
     (pair,) = _companies(np.array([3, 1, 3, 2]))
-    np.testing.assert_array_equal(pair, [0, 2])
+    np.testing.assert_array_equal(pair, [[0, 2]])
