@@ -58,7 +58,7 @@ class Boosted(Model):
     }
 
     trees: int = 1000  # at most
-    patience: int = 50  # trees without an improvement on held-out rows
+    patience: int = 25  # trees without an improvement on held-out rows
     refit: bool = True  # on all rows, with the number of trees found
     max_bin: int = 63
     num_leaves: int = 6

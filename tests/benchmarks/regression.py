@@ -128,10 +128,10 @@ def bench_ridge(posts: Posts) -> None:
     projecting, (_, Z) = cpu_seconds(lambda: linear.Projection.fit(part))
     # scaled as the projection scales, to a total variance of 1, so that the path's penalties are of the right size
     whole = np.asarray(X, dtype=np.float64) / np.sqrt(X.shape[1])
-    linear.PENALTIES = np.geomspace(1e-1, 1e-6, PATH)  # the default's range, twice as fine
-    alphas = len(X) * linear.PENALTIES
+    penalties = np.geomspace(1e-1, 1e-6, PATH)  # the default's range, twice as fine
+    alphas = len(X) * penalties
     for what, matrix in ((f"{X.shape[1]:,} columns", whole), (f"{Z.shape[1]} components", Z)):
-        seconds, penalty = cpu_seconds(lambda matrix=matrix: linear.choose_penalty(matrix, part, MSE))
+        seconds, penalty = cpu_seconds(lambda matrix=matrix: linear.choose_penalty(matrix, part, MSE, penalties))
         theirs, cv = cpu_seconds(lambda matrix=matrix: RidgeCV(alphas).fit(matrix, posts.y))
         if matrix is whole:
             on_whole = theirs
