@@ -6,6 +6,7 @@ predictions are in the run's folder.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -36,7 +37,7 @@ class Predicted:
     high: Array
 
 
-class RunRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] - scikit-learn is untyped
+class RunRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """The final model of a run, fitted on all of its posts, with its calibration.
 
     Attributes:
@@ -66,7 +67,7 @@ class RunRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] - sciki
         self.entry_ = read_entry(folder)
         self.encoders_ = _encoders(self.entry_)
         ends = np.cumsum([0, *(info.dim for info in self.encoders_)]).tolist()
-        columns = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+        columns = [slice(*pair) for pair in pairwise(ends)]
         self.blocks_ = {info.name: part for info, part in zip(self.encoders_, columns, strict=True)}
         self.n_features_in_ = ends[-1]
         self._calibration = _calibration(self.entry_)
@@ -121,8 +122,8 @@ class RunRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc] - sciki
 
 def _encoders(entry: Entry) -> tuple[SpaceInfo, ...]:
     """The encoders of a run's columns, in their order."""
-    path, kept = entry.run.folder / MANIFEST, entry.run.manifest.get("encoders")
-    if kept is None and entry.features:
+    path, kept = entry.run.folder / MANIFEST, entry.run.manifest.get("encoders", {})
+    if not kept and entry.features:
         raise InputError(f"{path} does not say how its encoders were made, an earlier version wrote it: fit again")
     try:
         found = tuple(SpaceInfo.from_json(kept[name]) for name in entry.features)

@@ -4,17 +4,16 @@ Posts go through the run's own encoders. What the cache knows is read in millise
 is loading the encoders: a text from the command line takes MARK s on two cores, of which MARK are imports.
 """
 
-import os
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.config import InputError, argument, main, option
+from data.names import unknown
 from data.posts import Posts, PostsOptions, open_posts
 from embed.spaces import DEFAULT_CACHE
 from regress.fit import DEFAULT_RUNS
@@ -73,7 +72,7 @@ class Predictions:
     def columns(self) -> dict[str, list[Any]]:
         """One list a column; None where the run has no intervals. `row` is 0 for the first, as in a run's folder."""
         numbers = {name: getattr(self.found, name).tolist() for name in ("prediction", "low", "high", "raw")}
-        plain = {name: [None if value != value else value for value in found] for name, found in numbers.items()}
+        plain = {name: [None if math.isnan(value) else value for value in found] for name, found in numbers.items()}
         return {"id": self.ids, "row": list(range(len(self.ids))), **plain}
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +98,7 @@ class Predictions:
         lines = [f"{'id':{width}}  prediction  90 % interval"]
         found = self.found
         for name, p, low, high in zip(ids, found.prediction, found.low, found.high, strict=False):
-            interval = "–" if low != low else f"{low:.4f} … {high:.4f}"
+            interval = "–" if math.isnan(low) else f"{low:.4f} … {high:.4f}"
             lines.append(f"{name:{width}}  {p:10.4f}  {interval}")
         more = len(self.ids) - len(ids)
         return [*lines, f"… and {_count(more)} more: pass --out FILE for all"] if more else lines
@@ -131,8 +130,8 @@ def run(config: Predict) -> Predictions:
         check_out(config.out)
     _check_one(config)
     regressor = load(find_run(config.run, config.runs))
-    with tempfile.TemporaryDirectory() as scratch, _one_table(config, Path(scratch)) as options:
-        posts = open_posts(options)
+    with tempfile.TemporaryDirectory() as scratch:
+        posts = open_posts(_one_post(config, Path(scratch)) if _is_one(config) else config)
         trials, notes = _trials(posts, config.trials, regressor.entry_.ground.trials)
         embedding = _embedding(config, regressor, Path(scratch))
         vectors, embedded = embedding.read(posts, regressor.encoders_, regressor.entry_.name)
@@ -152,3 +151,102 @@ def run(config: Predict) -> Predictions:
     if config.out:
         write(config.out, made.columns())
     return made
+
+
+def _is_one(config: Predict) -> bool:
+    return config.image is not None or config.text is not None
+
+
+def _check_one(config: Predict) -> None:
+    """Refuse what would be ignored beside one post."""
+    others = [field.name for field in fields(PostsOptions)]
+    others.append("trials")
+    given = next((name for name in others if getattr(config, name) is not None), None)
+    if _is_one(config) and given:
+        flag = "POSTS" if given == "posts" else f"--{given.replace('_', '-')}"
+        raise InputError(f"{flag} goes with a table, and --image or --text with one post: leave one of them out")
+
+
+def _one_post(config: Predict, folder: Path) -> PostsOptions:
+    """A table of one row, so that a post from the command line goes the way of all others."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        text = None if config.text is None else config.text.encode().decode()
+        if config.image and not config.image.is_file():
+            raise InputError(f"--image {str(config.image)!r} is no file: expected a picture")
+        photo = config.image.read_bytes() if config.image else None
+    except UnicodeEncodeError:
+        raise InputError("--text is not UTF-8: expected text in the terminal's encoding, UTF-8") from None
+    except OSError as why:
+        raise InputError(f"--image {str(config.image)!r} cannot be read ({why.strerror}): check the file") from None
+    path = folder / "post.parquet"
+    pq.write_table(pa.table({"text": pa.array([text], pa.string()), "photo": pa.array([photo], pa.binary())}), path)
+    return PostsOptions(posts=path)
+
+
+def _embedding(config: Predict, regressor: "RunRegressor", scratch: Path) -> "Embedding":
+    """One post's embeddings are thrown away: keeping one row would write the whole cache again."""
+    from embed.again import is_writable
+    from embed.requests import weights_files
+    from regress.vectors import Embedding
+
+    own = Path(str(regressor.entry_.run.manifest.get("cache") or DEFAULT_CACHE))
+    cache = config.cache or (own if own.exists() else DEFAULT_CACHE)
+    kept = config.keep and not _is_one(config) and is_writable(cache)
+    files, names = weights_files(config.weights), [str(info.spec.get("name")) for info in regressor.encoders_]
+    for name in files:
+        if name not in names:
+            raise InputError(f"--weights: {unknown(name, names, 'encoder')}")
+    return Embedding(cache, cache if kept else scratch / "cache.h5", files)
+
+
+def _trials(posts: Posts, named: str | None, usual: str) -> "tuple[NDArray[np.float64] | None, list[str]]":
+    """float64 (n,) how often each post was seen, NaN where that is not known or not yet; None: of no post."""
+    import numpy as np
+    import pandas as pd
+
+    if named:
+        posts.require(named, "--trials")
+    column = named or usual
+    if column not in posts.columns:
+        return None, []
+    cells = posts.read(column)[column]
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    wrong = cells.notna().to_numpy() & ~(np.isfinite(numbers) & (numbers >= 0) & (np.floor(numbers) == numbers))
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise InputError(
+            f"{posts.path}, row {first + 1}: {column}={str(cells.iloc[first])[:40]!r}; {int(wrong.sum()):,} rows like this: "
+            "expected whole numbers, 0 or none where a post was not seen yet: fix them or pass another --trials"
+        )
+    trials = np.where(numbers > 0, numbers, np.nan)
+    return trials, [f"intervals are for {int((numbers > 0).sum()):,} posts' own {column}"]
+
+
+def _matrix(vectors: "list[Vectors]", n: int) -> "NDArray[np.float32]":
+    """The run's blocks side by side, float32 (n, d)."""
+    import numpy as np
+
+    return np.concatenate([np.empty((n, 0), np.float32), *(each.values for each in vectors)], axis=1)
+
+
+def _notes(posts: Posts, regressor: "RunRegressor", vectors: "list[Vectors]") -> list[str]:
+    """What a user should know of the vectors and of the posts."""
+    import numpy as np
+
+    from data.files import sha256_file
+    from regress.run import PREDICTIONS
+
+    notes = [note for each in vectors for note in each.notes()]
+    bare = np.all([np.isnan(each.values[:, 0]) for each in vectors], axis=0).sum() if vectors else 0
+    notes += [f"{_count(int(bare))} with nothing that the run reads: predicted all the same"] if bare else []
+    if sha256_file(posts.path) == regressor.entry_.ground.sha256:
+        where = regressor.folder / PREDICTIONS
+        notes.append(f"the run was fitted on these very posts: predictions of posts it did not see are in {where}")
+    return notes
+
+
+if __name__ == "__main__":
+    sys.exit(main(Predict, run))

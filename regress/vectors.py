@@ -105,7 +105,9 @@ def _check_columns(posts: Posts, encoders: Sequence[SpaceInfo], run: str) -> Non
     for info in encoders:
         kind = info.spec.get("kind")
         if kind not in columns:
-            raise InputError(f"run {run!r} has encoder {info.name!r} of kind {kind!r}: expected image or text: fit again")
+            raise InputError(
+                f"run {run!r} has encoder {info.name!r} of kind {kind!r}: expected image or text: fit again"
+            )
         if columns[kind] is None:
             what, name, flag = WAYS[kind]
             raise InputError(
