@@ -101,7 +101,7 @@ class Predictions:
             interval = "–" if math.isnan(low) else f"{low:.4f} … {high:.4f}"
             lines.append(f"{name:{width}}  {p:10.4f}  {interval}")
         more = len(self.ids) - len(ids)
-        return [*lines, f"… and {_count(more)} more: pass --out FILE for all"] if more else lines
+        return [*lines, f"… and {more:,} more: pass --out FILE for all"] if more else lines
 
 
 def _count(n: int) -> str:
@@ -216,9 +216,9 @@ def _trials(posts: Posts, named: str | None, usual: str) -> "tuple[NDArray[np.fl
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = cells.notna().to_numpy() & ~(np.isfinite(numbers) & (numbers >= 0) & (np.floor(numbers) == numbers))
     if wrong.any():
-        first = int(wrong.argmax())
+        first, n = int(wrong.argmax()), int(wrong.sum())
         raise InputError(
-            f"{posts.path}, row {first + 1}: {column}={str(cells.iloc[first])[:40]!r}; {int(wrong.sum()):,} rows like this: "
+            f"{posts.path}, row {first + 1}: {column}={str(cells.iloc[first])[:40]!r}; {n:,} rows like this: "
             "expected whole numbers, 0 or none where a post was not seen yet: fix them or pass another --trials"
         )
     trials = np.where(numbers > 0, numbers, np.nan)
