@@ -118,8 +118,8 @@ def _spec(info: SpaceInfo) -> Spec:
 def _weights(info: SpaceInfo, spec: Spec, files: Mapping[str, Path]) -> Path | None:
     """The weights file or folder; None where the hub has them, or there are none."""
     path = files.get(spec.name) or packaged.find(spec.name)
-    source = info.provenance.get("weights_source")
-    if path is None and spec.family != "statistics" and source != HUB:
+    if path is None and spec.family != "statistics" and info.provenance.get("weights_sha256") != HUB:
+        source = info.provenance.get("weights_source")
         raise InputError(
             f"encoder {info.name!r} has its weights from {source!r}, which is not here: expected that file or folder: "
             f"pass --weights {spec.name}=FILE, or embed the posts first ({_command(spec)} --weights {spec.name}=FILE)"

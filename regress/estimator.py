@@ -72,6 +72,9 @@ class RunRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = ends[-1]
         self._calibration = _calibration(self.entry_)
         self.model_ = self.entry_.run.load_model()
+        scaler = self.model_.scaler
+        if scaler is not None and len(scaler.mean) != self.n_features_in_:
+            raise InputError(f"{folder} is damaged (its model and its encoders differ in width): fit again")
         return self
 
     def fit(self, X: object = None, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
