@@ -15,7 +15,7 @@ from data.config import InputError
 from data.posts import Posts
 from embed import packaged
 from embed.cache import CacheWriter
-from embed.encoder import Encoder, Family, Spec, gpu_expected
+from embed.encoder import Decode, Encoder, Family, Spec, gpu_expected
 from embed.images import decode_mode
 from embed.pipeline import embed_posts
 from embed.requests import HUB, Request
@@ -76,7 +76,7 @@ def request_of(info: SpaceInfo, files: Mapping[str, Path]) -> Request:
             computed on a GPU and there is none.
     """
     spec = _spec(info)
-    decode = "gpu" if spec.preprocessing.get("decode") == decode_mode("gpu") else "cpu"
+    decode = _decode(spec)
     on_gpu = spec.compute_dtype == "float16" or decode == "gpu"
     if on_gpu and not gpu_expected("auto"):
         raise InputError(
@@ -92,7 +92,7 @@ def request_of(info: SpaceInfo, files: Mapping[str, Path]) -> Request:
         weights_file=_weights(info, spec, files),
         weights=str(info.provenance.get("weights_sha256", "")),
         device="cuda" if on_gpu else "cpu",
-        decode="gpu" if decode == "gpu" else "cpu",
+        decode=decode,
         backend=spec.backend,
         views=spec.views,
         storage_dtype=spec.storage_dtype,
@@ -128,8 +128,20 @@ def _weights(info: SpaceInfo, spec: Spec, files: Mapping[str, Path]) -> Path | N
 
 
 def _command(spec: Spec) -> str:
-    flag = "" if spec.family == "statistics" else f" --{spec.kind} {spec.name}"
-    return f"python -m embed.extract POSTS{flag}"
+    """What embeds posts with this encoder; POSTS stands for their table."""
+    pooling = "" if spec.pooling in ("", "mean") else f":{spec.pooling}"
+    flags = [
+        "" if spec.family == "statistics" else f"--{spec.kind} {spec.name}{pooling}",
+        f"--tokens {spec.max_tokens}" if spec.kind == "text" and spec.max_tokens not in (0, 512) else "",
+        f"--views {spec.views}" if spec.views else "",
+        f"--dtype {spec.storage_dtype}" if spec.family != "statistics" and spec.storage_dtype != "float16" else "",
+        "--decode gpu" if _decode(spec) == "gpu" else "",
+    ]
+    return " ".join(["python -m embed.extract POSTS", *filter(None, flags)])
+
+
+def _decode(spec: Spec) -> Decode:
+    return "gpu" if spec.preprocessing.get("decode") == decode_mode("gpu") else "cpu"
 
 
 def _load(request: Request, info: SpaceInfo) -> Encoder:

@@ -308,7 +308,7 @@ def test_a_run_is_an_estimator(folder: Path) -> None:
     np.testing.assert_array_equal(make_pipeline(regressor).predict(X.astype(np.float64)), expected)
     y = pd.read_csv(folder / "posts.csv").pipe(lambda table: table["like"] / table["view"])
     assert regressor.score(X, y) > 0.8
-    with pytest.raises(ValueError, match="X has 393 features, but run 'ridge-bce-all' is expecting 394 .*MiniLM"):
+    with pytest.raises(ValueError, match=r"X has 393 features, but run 'ridge-bce-all' is expecting 394 .*MiniLM"):
         regressor.predict(X[:, 1:])
     with pytest.raises(ValueError, match="infinity"):
         regressor.predict(np.full((1, 394), np.inf))
