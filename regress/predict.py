@@ -1,8 +1,8 @@
 """Command: predict the rates of new posts with a trained run, each with the interval that its rate will fall into.
 
 Posts go through the run's own encoders. What the cache knows is looked up: 25,000 posts take 2.5 s on two cores, 1 s
-of it for any number. A new post needs its encoders loaded: one text takes 6 s with MiniLM as PyTorch runs it, and 10 s where
-OpenVINO, which it has to be compiled for, made the run's vectors; the next 80 take no longer.
+of it for any number. A new post needs its encoders loaded: one text takes 6 s with MiniLM as PyTorch runs it, and
+10 s where OpenVINO, which it has to be compiled for, made the run's vectors; the next 80 take no longer.
 """
 
 import math
