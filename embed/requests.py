@@ -165,7 +165,7 @@ def build(options: EncoderOptions) -> tuple[Request, ...]:
     for name in (*options.image, *options.text):
         if Path(name).suffix.lower() in TABLES:
             raise InputError(f"encoder {name!r} is a table of posts: expected a model: put the table before the flags")
-    files = _weights_flags(options.weights)
+    files = weights_files(options.weights)
     images, texts = options.image, options.text
     if not images and not texts:
         images, texts = _installed(packaged.IMAGE), _installed(packaged.TEXT)
@@ -186,7 +186,7 @@ def build(options: EncoderOptions) -> tuple[Request, ...]:
     return tuple(requests)
 
 
-def _weights_flags(flags: tuple[str, ...]) -> dict[str, Path]:
+def weights_files(flags: tuple[str, ...]) -> dict[str, Path]:
     """NAME=FILE … → name → path."""
     files: dict[str, Path] = {}
     for flag in flags:

@@ -21,7 +21,7 @@ from embed.cache import open_cache
 from embed.content import KINDS, ContentKeys, Kind
 
 if TYPE_CHECKING:
-    from embed.cache import Cache, Space
+    from embed.cache import Cache, Space, SpaceInfo
 
 ABSENT, FAILED = -1, -2
 GROUPS = {"image": "every encoder of pictures", "text": "every encoder of texts", "statistics": "both statistics"}
@@ -36,6 +36,7 @@ class Block:
     values: NDArray[np.float32]
     group: str = ""  # of GROUPS: what it is called together with its like
     views: int = 1  # vectors of so many augmented copies lie side by side
+    info: "SpaceInfo | None" = None  # how they were made; None: not from a cache
 
 
 @dataclass(frozen=True)
@@ -159,4 +160,4 @@ def _read_block(
         notes.append(f"{name}: {missing:,} posts have no readable {space.info.spec['kind']}")
     spec = space.info.spec
     group = "statistics" if spec["family"] == "statistics" else str(spec["kind"])
-    return Block(name, space.info.fingerprint, values, group, spec.get("views") or 1), notes
+    return Block(name, space.info.fingerprint, values, group, spec.get("views") or 1, space.info), notes

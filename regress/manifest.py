@@ -50,6 +50,7 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
         "cache": config.cache.as_posix(),
         "features": [] if setup.model == "mean" else features.names,
         "fingerprints": {block.name: block.fingerprint for block in features.blocks},
+        "encoders": {block.name: block.info.to_json() for block in features.blocks if block.info},
         "model": setup.model,
         "settings": dict(setup.settings),
         "members": [member.text for member in setup.members],

@@ -53,7 +53,7 @@ def choose(named: Sequence[Path], runs: Path, target: str | None = None) -> tupl
     Raises:
         InputError: there are no runs, one is damaged, or the named ones cannot be compared.
     """
-    folders = dict.fromkeys(_find(name, runs) for name in named) if named else _folders(runs)
+    folders = dict.fromkeys(find_run(name, runs) for name in named) if named else _folders(runs)
     if not folders:
         raise InputError(f"no runs in {str(runs)!r}: run python -m regress.fit --model lgbm first")
     entries = [read_entry(folder) for folder in folders]
@@ -79,7 +79,7 @@ def _folders(runs: Path) -> dict[Path, None]:
     return dict.fromkeys(path for path in sorted(runs.iterdir()) if path.is_dir() and not path.name.startswith("."))
 
 
-def _find(name: Path, runs: Path) -> Path:
+def find_run(name: Path, runs: Path) -> Path:
     """The folder of a named run: a path, or the name of a folder below `runs`."""
     if name.exists():
         return Path(*name.parts)
