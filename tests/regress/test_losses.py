@@ -85,7 +85,8 @@ def test_a_parameter_where_none_belongs_is_refused(kind: str) -> None:
 
 def test_models_say_which_losses_they_take() -> None:
     everywhere = {"mse", "bce", "wbce", "binomial"}
-    special = dict.fromkeys(("mean", "linear", "mlp", "gated", "attention"), set(KINDS)) | {"binridge": {"binomial"}}
+    special = {name: set(KINDS) for name in ("mean", "linear", "mlp", "gated", "attention")}
+    special["binridge"] = {"binomial"}
     for name in MODELS:
         assert model_class(name).losses == special.get(name, everywhere), name
 
