@@ -108,7 +108,7 @@ class _Course:
         groups: list[dict[str, Any]] = [{"params": list(net.parameters())}]
         if loss.kind == "bmse":
             groups.append({"params": [self._log_noise], "lr": NOISE_RATE, "weight_decay": 0.0})
-        self._optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=plan.weight_decay, fused=True)
+        self._optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=plan.weight_decay)
 
     def shuffled(self, rows: Rows) -> "torch.Tensor":
         import torch
