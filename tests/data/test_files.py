@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,18 @@ def test_a_folder_lost_between_two_renames_comes_back(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fill_and_stop(tmp_path / "a", KeyboardInterrupt)
     assert tree(tmp_path) == {"a/x": "old"}
+
+
+def test_writers_of_one_folder_at_once_leave_one_whole(tmp_path: Path) -> None:
+    def work(number: int) -> None:
+        for _ in range(10):
+            with atomic_folder(tmp_path / "a") as folder:
+                for name in ("x", "y"):
+                    (folder / name).write_text(str(number))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    found = tree(tmp_path)
+    assert found.keys() == {"a/x", "a/y"}
+    assert found["a/x"] == found["a/y"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
