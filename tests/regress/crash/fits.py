@@ -31,6 +31,7 @@ from regress.runs import choose
 MODELS = "mean,ridge,lgbm,mlp"
 COLUMNS = ["raw", "prediction", "mean"]
 FOLDS = 3
+PER_FIT = 7  # kills of one fit, at most; then it is left alone to its end
 PATIENCE = 60  # seconds that a child may take
 
 Seen = dict[str, tuple[int, int]]  # name of a fold file → inode, time of its last change
@@ -72,16 +73,16 @@ class Campaign:
         return self.report
 
     def _until_finished(self, out: str, kills: int) -> None:
-        """Kill, look, start again; the last start is left alone if it must be."""
+        """Kill, look, start again; the last start is left alone."""
         seen: Seen = {}
+        last = min(kills, self.report.kills + self._chance.randint(1, PER_FIT))
         while True:
-            spare = self.report.kills >= kills
+            spare = self.report.kills >= last
             child = self._start(out)
             self.report.resumed += bool(seen)
             if spare or not self._kill(child, out):
                 break
             self.report.kills += 1
-            self.report.writing += bool(_temporary(self._folder))
             seen = self._look(out, seen)
         if spare:
             self._reap(child)
@@ -107,6 +108,7 @@ class Campaign:
         """Kill a child at some moment; False when it came to its end before."""
         mode = self._chance.choice(["any time", "writing"])
         begin, moment = time.monotonic(), self._chance.random() * self.report.alone
+        before = _temporary(self._folder)  # of earlier kills
         late = self._chance.random() * 0.002
         while True:
             pid, status = os.waitpid(child, os.WNOHANG)
@@ -115,10 +117,11 @@ class Campaign:
                 return False
             since = time.monotonic() - begin
             due = since >= moment
-            if due and (mode == "any time" or _temporary(self._folder)):
+            if due and (mode == "any time" or _temporary(self._folder) - before):
                 time.sleep(late if mode == "writing" else 0)
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
+                self.report.writing += bool(_temporary(self._folder) - before)
                 self.report.modes[mode] = self.report.modes.get(mode, 0) + 1
                 return True
             assert since < PATIENCE, "a fit hangs"
@@ -175,12 +178,12 @@ def _shown(out: Path) -> list[Path]:
     return sorted(path for path in out.glob("*") if not path.name.startswith(".")) if out.is_dir() else []
 
 
-def _temporary(folder: Path) -> list[str]:
+def _temporary(folder: Path) -> set[str]:
     """Files and folders that are being written, or were when their writer was killed."""
-    found = []
+    found = set()
     for base, folders, files in os.walk(folder):
         hidden = [name for name in [*folders, *files] if name.startswith(".") and name != ".folds"]
-        found += [os.path.join(base, name) for name in hidden]  # noqa: PTH118 - polled: fast
+        found |= {os.path.join(base, name) for name in hidden}  # noqa: PTH118 - polled: fast
     return found
 
 
