@@ -2,7 +2,7 @@
 
     python tests/regress/crash/long.py [KILLS] [SEED]
 
-200 kills. Prints one JSON object; a breach is an AssertionError that says where.
+200 kills take ten minutes on two busy cores. Prints one JSON object; a breach is an AssertionError that says where.
 """
 
 import sys
