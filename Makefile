@@ -32,6 +32,7 @@ bench-long: .venv/.test
 
 crash: .venv/.test
 	$(BIN)/python tests/embed/crash/long.py
+	$(BIN)/python tests/regress/crash/long.py
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv || { echo "python's venv module is missing: apt-get install python3-venv"; exit 1; }

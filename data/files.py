@@ -1,13 +1,17 @@
 """Files that are whole or not there at all: write to a temporary name, fsync, rename; and their SHA-256."""
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+TEMPORARY, OLD = ".tmp", ".old"
 
 
 def sha256_file(path: Path) -> str:
@@ -39,19 +43,16 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
     On any exception the temporary file is removed and `path` is as it was.
     """
-    make_folder(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     encoding = None if "b" in mode else "utf-8"
+    name, handle = _make(path)
     try:
         with os.fdopen(handle, mode, encoding=encoding) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())  # mkstemp makes it private; an ordinary file is wanted
-        os.replace(name, path)
+            os.replace(name, path)  # before it is closed, which unlocks it
     except BaseException:  # also Ctrl-C: nothing half-written stays; raised again
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        _remove(name)
         raise
     sync_folder(path.parent)
 
@@ -63,10 +64,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     A folder cannot be replaced in one step: an older one is renamed away first and removed last, so that at
     every moment one of the two is whole on disk.
     """
-    make_folder(path.parent)
-    new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
-    old = new.with_suffix(".old")
-    try:
+    with temporary_folder(path) as new:
+        old = new.with_suffix(OLD)
         yield new
         for written in sorted(new.rglob("*")):
             if written.is_dir():
@@ -75,20 +74,86 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 with open(written, "rb") as file:
                     os.fsync(file.fileno())
         sync_folder(new)
-        new.chmod(0o777 & ~_umask())
-        if path.exists():
-            os.replace(path, old)
-        os.replace(new, path)
-    except BaseException:  # also Ctrl-C: the older folder comes back; raised again
-        shutil.rmtree(new, ignore_errors=True)
-        if old.exists() and not path.exists():
-            os.replace(old, path)
-        raise
+        with _locked(path.parent):  # two processes may be about to replace one folder
+            _exchange(new, path, old)
     sync_folder(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+@contextlib.contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path`, hidden; removed on leaving if it is still there, else by the next that is made."""
+    name, handle = _make(path, folder=True)
+    try:
+        yield name
+    finally:
+        _remove(name)
+        os.close(handle)
+
+
+def _make(path: Path, *, folder: bool = False) -> tuple[Path, int]:
+    """A new file or folder beside `path`, open and locked: by the lock it is known that its maker lives."""
+    make_folder(path.parent)
+    name = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    with _locked(path.parent):  # nobody else sweeps between making and locking
+        _sweep(path)
+        if folder:
+            name.mkdir()
+        handle = os.open(name, os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        _lock(handle)
+    return name, handle
+
+
+def _exchange(new: Path, path: Path, old: Path) -> None:
+    """`new` takes the place of `path`, which becomes `old` if it is there; if that fails, all is as before."""
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except BaseException:  # also Ctrl-C: raised again
+        if old.exists():
+            os.replace(old, path)
+        raise
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it; call it with the folder locked."""
+    beside = f".{glob.escape(path.name)}.????????"
+    for left in path.parent.glob(beside + TEMPORARY):
+        with contextlib.suppress(OSError):  # its writer lives, or has just renamed it
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(left)
+            finally:
+                os.close(handle)
+    for old in path.parent.glob(beside + OLD):
+        if path.exists():
+            _remove(old)
+        else:  # killed between two renames
+            os.replace(old, path)
+
+
+def _remove(name: Path) -> None:
+    if name.is_dir():
+        shutil.rmtree(name, ignore_errors=True)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """No other process or thread is in a block like this of the same folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    """Lock where the file system can; where it cannot, nothing that is left over is removed either."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)

@@ -8,7 +8,6 @@ made again. They are for who made them: a cache that came from elsewhere should 
 
 import contextlib
 import hashlib
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.config import canonical_json
-from data.files import atomic_write, make_folder, sha256_file
+from data.files import atomic_write, sha256_file, temporary_folder
 from regress.models import Training
 
 if TYPE_CHECKING:
@@ -99,9 +98,8 @@ def _whole(path: Path) -> bool:
 
 def _keep(bins: "lightgbm.Dataset", path: Path) -> None:
     """Write the Dataset, then its digest; between the two, the file counts as damaged."""
-    make_folder(path.parent)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        written = Path(folder) / path.name
+    with temporary_folder(path) as folder:
+        written = folder / path.name
         bins.save_binary(written)
         digest = sha256_file(written)
         with atomic_write(path) as file, open(written, "rb") as source:

@@ -54,11 +54,10 @@ class FoldFiles:
         try:
             with safe_open(path, framework="numpy") as file:
                 raw, about = file.get_tensor("raw"), json.loads(file.metadata()["fit"])
+            fit = FoldFit(raw, about["notes"], about["tuned"], about["seconds"])
+            return fit if about["sha256"] == digest(raw) else None
         except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
             return None
-        return (
-            FoldFit(raw, about["notes"], about["tuned"], about["seconds"]) if about["sha256"] == digest(raw) else None
-        )
 
     @staticmethod
     def write(path: Path, fit: FoldFit) -> None:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,51 @@ def test_new_folders_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.Mon
     synced.clear()
     make_folder(tmp_path / "a" / "b")
     assert synced == []
+
+
+@pytest.mark.parametrize("made", ["atomic_write", "atomic_folder"])
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path, made: str) -> None:
+    code = (
+        f"import os, sys; from pathlib import Path; from data.files import {made}\n"
+        f"with {made}(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x")], cwd=ROOT, check=False)
+    assert done.returncode == -9
+    assert len(list(tmp_path.iterdir())) == 1
+    with getattr(files, made)(tmp_path / "x"):
+        assert len(list(tmp_path.iterdir())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_a_living_writer_writes_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with atomic_write(path) as first:
+        with atomic_write(path) as second:
+            second.write(b"2")
+        assert path.read_bytes() == b"2"
+        first.write(b"1")
+    assert path.read_bytes() == b"1"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_lost_between_two_renames_comes_back(tmp_path: Path) -> None:
+    (tmp_path / ".a.01234567.old").mkdir()
+    (tmp_path / ".a.01234567.old" / "x").write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        fill_and_stop(tmp_path / "a", KeyboardInterrupt)
+    assert tree(tmp_path) == {"a/x": "old"}
+
+
+def test_writers_of_one_folder_at_once_leave_one_whole(tmp_path: Path) -> None:
+    def work(number: int) -> None:
+        for _ in range(10):
+            with atomic_folder(tmp_path / "a") as folder:
+                for name in ("x", "y"):
+                    (folder / name).write_text(str(number))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    found = tree(tmp_path)
+    assert found.keys() == {"a/x", "a/y"}
+    assert found["a/x"] == found["a/y"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
