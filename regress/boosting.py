@@ -8,13 +8,7 @@ from numpy.typing import NDArray
 
 from data.config import InputError
 from regress.losses import Loss
-from regress.models import Training
-
-
-def expect(key: str, value: object, fine: bool, expected: str) -> None:
-    """Raise ValueError for a setting that is not `fine`."""
-    if not fine:
-        raise ValueError(f"{key}={value}: expected {expected}")
+from regress.models import Training, expect
 
 
 def expect_ranges(model: object, whole: dict[str, int], least: dict[str, float], shares: tuple[str, ...]) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from regress.boosting import check_targets, expect, expect_ranges, may_refit, only, require
+from regress.boosting import check_targets, expect_ranges, may_refit, only, require
 from regress.losses import Loss
 from regress.metrics import clip
-from regress.models import Model, Search, Training
+from regress.models import Model, Search, Training, expect
 
 if TYPE_CHECKING:
     import catboost

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.config import InputError, argument, main, option
 from regress.fit import DEFAULT_RUNS
+from regress.lines import aligned, cut, printable
 
 if TYPE_CHECKING:
     from regress.benefit import Benefit
@@ -56,7 +57,7 @@ class Comparison:
         floor = ["floor: label entropy", "1.000", "", "1.000", _fixed(best["log_loss_floor"], 4)]
         rows = [_row(entry, standing) for entry, standing in zip(self.entries, self.standings, strict=True)]
         rows += [[*row, *[""] * (len(HEAD) - len(row))] for row in (mean, floor)]
-        return "\n".join([*_aligned([list(HEAD), *rows]), *self._oversampling(), f"report: {self.out}"])
+        return "\n".join([*aligned(HEAD, rows, WIDTH), *self._oversampling(), f"report: {self.out}"])
 
     def _oversampling(self) -> list[str]:
         """A line on all posts and one on rare ones: how many runs each finding has, and those that help."""
@@ -74,8 +75,8 @@ def _told(line: str, findings: list[str], names: list[str]) -> str:
 
     counts = [(what, findings.count(what)) for what in reversed(MEANINGS)]
     line += ", ".join(f"{what} {n}" for what, n in counts if n)
-    helping = ", ".join(_printable(name) for name, what in zip(names, findings, strict=True) if what == "helps")
-    return f"{line}: {_cut(helping, max(WIDTH - len(line) - 2, 12))}" if helping else line
+    helping = ", ".join(printable(name) for name, what in zip(names, findings, strict=True) if what == "helps")
+    return f"{line}: {cut(helping, max(WIDTH - len(line) - 2, 12))}" if helping else line
 
 
 def _row(entry: "Entry", standing: "Standing") -> list[str]:
@@ -92,33 +93,6 @@ def _fixed(value: float | None, digits: int) -> str:
 
 def _chance(p: float | None) -> str:
     return "" if p is None else "<0.001" if p < 0.0005 else f"{p:.3f}"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as lines of at most 120 columns: names and verdicts to the left, numbers to the right, long names cut."""
-    shown = [[_printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in shown) for i in range(len(HEAD))]
-    gap = 2 if sum(widths) + 2 * (len(HEAD) - 1) <= WIDTH else 1
-    widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - gap * (len(HEAD) - 1))
-    lines = []
-    for row in shown:
-        cells = [_cut(row[0], widths[0]).ljust(widths[0])]
-        cells += [
-            cell.ljust(width) if head == "verdict" else cell.rjust(width)
-            for head, cell, width in zip(HEAD[1:], row[1:], widths[1:], strict=True)
-        ]
-        lines.append((" " * gap).join(cells).rstrip())
-    return lines
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "�" for c in text)
-
-
-def _cut(name: str, width: int) -> str:
-    """The start and the end of a name that is too long: its model and its features tell runs apart."""
-    keep = width - 1
-    return name if len(name) <= width else f"{name[: keep - keep // 2]}…{name[len(name) - keep // 2 :]}"
 
 
 def run(config: Compare) -> Comparison:
@@ -157,7 +131,7 @@ def _left_out(first: "Entry", others: "list[Entry]") -> str:
     """A note on runs that cannot be compared with the first, and on the targets that could be asked for."""
     count = "1 run" if len(others) == 1 else f"{len(others)} runs"
     targets = sorted({entry.ground.target for entry in others} - {first.ground.target})
-    more = f", or --target NAME ({_printable(', '.join(targets))})" if targets else ""
+    more = f", or --target NAME ({printable(', '.join(targets))})" if targets else ""
     return f"note: {count} on other posts, targets or folds left out: name runs to compare those{more}"
 
 

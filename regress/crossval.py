@@ -2,8 +2,10 @@
 
 Whatever learns from targets (scaling, sampling, tuning, the model, early stopping) sees training rows alone.
 Predictions of a fold are calibrated by a map fitted on the out-of-fold predictions of the *other* folds (by time: the
-earlier ones), so no post's own target ever touches its prediction; samplers' synthetic rows are never calibrated on.
-The same holds for the weights of a stack.
+earlier ones); samplers' synthetic rows are never calibrated on. The same holds for the weights of a stack. So no model
+sees the target of a post it predicts; a trace of it reaches the map and the weights, through the models of the other
+folds: on 300 posts a target moved from 0 to 0.9 moves the post's own prediction by 0.003 of 0.068 with beta, by 0.03
+with isotonic. It buys nothing: on 60 tables without a signal D² is −0.003, −0.11 and −0.006 (a stack), none is USEFUL.
 
 Folds are fitted beside each other, each on one thread: the same bytes come out on any number of cores, in less time
 than from one fit after the other on all of them.

@@ -4,7 +4,6 @@ A post without a picture, or with one that no encoder could read, has a row of N
 it as it is, the others see zeros after scaling and one indicator column (regress.scaling).
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +16,13 @@ from numpy.typing import NDArray
 
 from data.config import InputError
 from data.names import unknown
-from embed.cache import open_cache
+from embed.cache import ABSENT, open_cache
 from embed.content import KINDS, ContentKeys, Kind
+from regress.vectors import Vectors
 
 if TYPE_CHECKING:
     from embed.cache import Cache, Space, SpaceInfo
 
-ABSENT, FAILED = -1, -2
 GROUPS = {"image": "every encoder of pictures", "text": "every encoder of texts", "statistics": "both statistics"}
 
 
@@ -141,23 +140,14 @@ def _resolve(expression: str, spaces: dict[str, "Space"], usable: list[str]) -> 
 def _read_block(
     cache: "Cache", space: "Space", rows: NDArray[np.int64], keys: ContentKeys, table: str
 ) -> tuple[Block, list[str]]:
-    name = space.info.name
-    lacking = int(((rows == ABSENT) & keys.present).sum())
-    if lacking:
-        flag = "" if space.info.spec["family"] == "statistics" else f" --{space.info.spec['kind']} {name}"
+    info, spec = space.info, space.info.spec
+    vectors = Vectors.empty(info, keys)
+    vectors.take(space, rows)
+    if lacking := int(vectors.lacking.sum()):
+        flag = "" if spec["family"] == "statistics" else f" --{spec['kind']} {info.name}"
         raise InputError(
-            f"{cache.path} lacks {name!r} for {lacking:,} of {len(rows):,} posts: "
+            f"{cache.path} lacks {info.name!r} for {lacking:,} of {len(rows):,} posts: "
             f"run python -m embed.extract {table}{flag}"
         )
-    values = np.full((len(rows), space.info.dim), np.nan, np.float32)
-    have = keys.present & (rows >= 0)
-    values[have] = space.read(rows[have])
-    failed = keys.present & (rows == FAILED)
-    reasons = Counter(space.failures[key.tobytes()] for key in keys.keys[failed])
-    missing = int((~keys.present).sum())
-    notes = [f"{name}: {n:,} posts without a vector ({why})" for why, n in reasons.most_common()]
-    if missing:
-        notes.append(f"{name}: {missing:,} posts have no readable {space.info.spec['kind']}")
-    spec = space.info.spec
     group = "statistics" if spec["family"] == "statistics" else str(spec["kind"])
-    return Block(name, space.info.fingerprint, values, group, spec.get("views") or 1, space.info), notes
+    return Block(info.name, info.fingerprint, vectors.values, group, spec.get("views") or 1, info), vectors.notes()

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from regress.losses import KINDS, Loss
 from regress.metrics import clip
-from regress.models import Model, Search, Training
+from regress.models import Model, Search, Training, at_least_one, expect
 
 if TYPE_CHECKING:
     from regress.networks import Layout, Network
@@ -45,8 +45,7 @@ class Head(Model, ABC):
     weight_decay: float = 0.05
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "patience", "batch"):
-            expect(key, getattr(self, key), getattr(self, key) >= 1, "a whole number from 1")
+        at_least_one(epochs=self.epochs, patience=self.patience, batch=self.batch)
         expect("learning_rate", self.learning_rate, 0 < self.learning_rate <= 1, "a number above 0, up to 1")
         expect("weight_decay", self.weight_decay, self.weight_decay >= 0, "a number from 0")
 
@@ -114,12 +113,6 @@ class Head(Model, ABC):
         return model
 
 
-def expect(key: str, value: object, fine: bool, expected: str) -> None:
-    """Raise ValueError for a setting that is not `fine`."""
-    if not fine:
-        raise ValueError(f"{key}={value}: expected {expected}")
-
-
 def _layout(training: Training) -> "Layout":
     from regress.networks import Layout
 
@@ -165,7 +158,7 @@ class Hidden(Head):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        expect("hidden", self.hidden, self.hidden >= 1, "a whole number from 1")
+        at_least_one(hidden=self.hidden)
         expect("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0, below 1")
 
 

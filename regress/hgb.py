@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from regress.boosting import check_targets, expect, expect_ranges
+from regress.boosting import check_targets, expect_ranges
 from regress.losses import Loss
-from regress.models import Model, Search, Training
+from regress.models import Model, Search, Training, expect
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regress.bins import row_order, rows_of, shared_bins
-from regress.boosting import check_targets, expect, expect_ranges, may_refit
+from regress.boosting import check_targets, expect_ranges, may_refit
 from regress.losses import Loss
-from regress.models import Model, Search, Training
+from regress.models import Model, Search, Training, expect
 
 if TYPE_CHECKING:
     import lightgbm

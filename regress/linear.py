@@ -207,9 +207,8 @@ def _newton(A: Array, y: Array, w: Array, ridge: Array, theta: Array) -> tuple[A
     for _ in range(STEPS):
         p = sigmoid(score)
         np.multiply(A, np.sqrt(w * p * (1 - p))[:, None], out=rooted)
-        factor: Array = np.asarray(
-            np.linalg.cholesky(rooted.T @ rooted + np.diag(ridge)), dtype=np.float64
-        )  # BLAS computes half of such a product
+        hessian = rooted.T @ rooted + np.diag(ridge)  # BLAS computes half of such a product
+        factor = np.asarray(np.linalg.cholesky(hessian), dtype=np.float64)
         step, size = cho_solve((factor, True), A.T @ (w * (p - y)) + ridge * theta, check_finite=False), 1.0
         along = A @ step
         while (new := objective(score - size * along, theta - size * step)) > value and size > 1e-6:

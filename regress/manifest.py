@@ -54,7 +54,7 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
         "model": setup.model,
         "settings": dict(setup.settings),
         "members": [member.text for member in setup.members],
-        "tuned": {"folds": first.tuned, "final": outcome.tuned} if setup.trials else None,
+        "tuned": {"folds": first.tuned, "final": outcome.tuned} if setup.tune else None,
         "loss": setup.loss.name,
         "oversample": setup.oversample.text,
         "rarity": setup.rarity,

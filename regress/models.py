@@ -92,11 +92,16 @@ class Model(Protocol):
     def load(cls, folder: Path) -> Self: ...
 
 
+def expect(key: str, value: object, fine: bool, expected: str) -> None:
+    """Raise ValueError for a setting that is not `fine`."""
+    if not fine:
+        raise ValueError(f"{key}={value}: expected {expected}")
+
+
 def at_least_one(**settings: int) -> None:
     """Raise ValueError for a setting below 1."""
-    for name, value in settings.items():
-        if value < 1:
-            raise ValueError(f"{name}={value}: expected 1 or more")
+    for key, value in settings.items():
+        expect(key, value, value >= 1, "a whole number from 1")
 
 
 def model_class(name: str) -> type[Model]:

@@ -18,6 +18,7 @@ from data.names import unknown
 from data.posts import Posts, PostsOptions, open_posts
 from embed.spaces import DEFAULT_CACHE
 from regress.fit import DEFAULT_RUNS
+from regress.lines import cut, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +95,7 @@ class Predictions:
         return "\n".join([*lines, f"written to {self.out}"] if self.out else lines)
 
     def _table(self) -> list[str]:
-        ids = [_printable(name) for name in self.ids[:SHOWN]]
+        ids = [cut(printable(name), WIDEST) for name in self.ids[:SHOWN]]
         width = max(len("id"), *map(len, ids))
         lines = [f"{'id':{width}}  prediction  90 % interval"]
         found = self.found
@@ -107,11 +108,6 @@ class Predictions:
 
 def _count(n: int) -> str:
     return "1 post" if n == 1 else f"{n:,} posts"
-
-
-def _printable(name: str) -> str:
-    plain = "".join(c if c.isprintable() else "�" for c in name)
-    return plain if len(plain) <= WIDEST else plain[: WIDEST - 1] + "…"
 
 
 def run(config: Predict) -> Predictions:

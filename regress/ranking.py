@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from regress.lines import aligned
 from regress.origin import Published, counterpart, swapped_log_loss
 from regress.run import Run
 
@@ -100,10 +101,7 @@ def ranked(runs: Iterable[Run]) -> list[Row]:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Lines of at most 160 columns; long names are cut in the middle, where their encoders are."""
-    cells = [list(HEAD), *(row.cells() for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(HEAD))]
-    widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(HEAD) - 1))
-    return ["  ".join(_aligned(row, widths)).rstrip() for row in cells]
+    return aligned(HEAD, [row.cells() for row in rows], WIDTH)
 
 
 def swapped_best(rows: Sequence[Row]) -> str:
@@ -121,15 +119,3 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0].flat()), lineterminator="\n")
         writer.writeheader()
         writer.writerows(row.flat() for row in rows)
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Names and verdicts to the left, numbers to the right."""
-    name = _cut(row[0], widths[0]).ljust(widths[0])
-    rest = zip(HEAD[1:], row[1:], widths[1:], strict=True)
-    return [name, *(cell.ljust(width) if head == "verdict" else cell.rjust(width) for head, cell, width in rest)]
-
-
-def _cut(name: str, width: int) -> str:
-    keep = width - 1
-    return name if len(name) <= width else f"{name[: keep - keep // 2]}…{name[len(name) - keep // 2 :]}"

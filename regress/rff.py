@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from regress.linear import COMPONENTS, Projection, choose_penalty, solve
 from regress.losses import Loss
-from regress.models import Model, Search, Training, at_least_one
+from regress.models import Model, Search, Training, at_least_one, expect
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
@@ -38,8 +38,7 @@ class RandomFourier(Model):
 
     def __post_init__(self) -> None:
         at_least_one(features=self.features, components=self.components)
-        if self.length <= 0:
-            raise ValueError(f"length={self.length:g}: expected a number above 0")
+        expect("length", self.length, self.length > 0, "a number above 0")
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Draw the features, choose λ by leave-one-group-out, fit on all training rows."""

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from regress.linear import COMPONENTS, Projection, choose_penalty, solve
 from regress.losses import Loss, sigmoid
-from regress.models import Model, Search, Training, at_least_one
+from regress.models import Model, Search, Training, at_least_one, expect
 
 Array = NDArray[np.float64]
 FILE = "model.safetensors"
@@ -33,8 +33,8 @@ class Ridge(Model):
 
     def __post_init__(self) -> None:
         at_least_one(components=self.components)
-        if self.penalty is not None and self.penalty <= 0:
-            raise ValueError(f"penalty={self.penalty:g}: expected a number above 0, or none to have it chosen")
+        fine = self.penalty is None or self.penalty > 0
+        expect("penalty", self.penalty, fine, "a number above 0, or none to have it chosen")
 
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Project, choose λ by leave-one-group-out, fit on all training rows."""

@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from data.config import InputError
 from data.files import atomic_folder, sha256_file
-from regress.calibration import from_json as calibration_from_json
 from regress.fitted import Fitted
 
 if TYPE_CHECKING:
@@ -46,12 +42,6 @@ class Run:
     def load_model(self) -> Fitted:
         """The final model, refitted on all posts."""
         return Fitted.load(self.folder, self.manifest["model"])
-
-    def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Calibrated predictions for the blocks `manifest["features"]` side by side, float32 (n, d) → float64 (n,)."""
-        raw = self.load_model().predict(X)
-        calibrator = self.manifest["calibrator"]
-        return raw if calibrator is None else calibration_from_json(calibrator).apply(raw)
 
 
 def save_run(folder: Path, manifest: dict[str, Any], predictions: "pd.DataFrame", fitted: Fitted) -> Run:

@@ -73,7 +73,7 @@ class Grid:
             calibration=config.calibration,
             seed=config.seed,
             settings=self.settings[model],
-            trials=0 if model == STACK else config.tune,
+            tune=0 if model == STACK else config.tune,
             rarity=config.rarity if choice != NOTHING else "raw",
             members=tuple(self._setup(member, self._own(member, loss), choice) for member in members),
         )

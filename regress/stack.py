@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from regress.boosting import expect
 from regress.fitted import Fitted
 from regress.losses import Loss, sigmoid
 from regress.metrics import clip
-from regress.models import MODELS, Model, Training
+from regress.models import MODELS, Model, Training, expect
 
 Array = NDArray[np.float64]
 FILE = "stack.safetensors"

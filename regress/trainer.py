@@ -43,14 +43,14 @@ class Setup:
     calibration: str
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the model, those that are not the default
-    trials: int = 0  # of --tune
+    tune: int = 0  # how many settings are tried on inner folds
     members: tuple["Setup", ...] = ()  # of a stack
     rarity: str = "raw"  # or "shrunken": posts are rare by rates drawn to the mean, the more the fewer their trials
 
     @property
     def text(self) -> str:
         """The model with its settings, and whether they are tuned, as part of a run's name."""
-        tuned = f"tune={self.trials}" if self.trials else ""
+        tuned = f"tune={self.tune}" if self.tune else ""
         settings = ",".join(filter(None, [spelt(self.settings), tuned]))
         return f"{self.model}:{settings}" if settings else self.model
 
@@ -58,7 +58,7 @@ class Setup:
         """What its predictions depend on, before they are calibrated."""
         parts = {"model": self.text, "loss": self.loss.name, "oversample": self.oversample.text, "seed": self.seed}
         parts |= {"rarity": self.rarity}
-        return {**parts, "calibration": self.calibration if self.trials else "none"}  # tuning looks at calibrated ones
+        return {**parts, "calibration": self.calibration if self.tune else "none"}  # tuning looks at calibrated ones
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Trainer:
 
     def fit(self, setup: Setup, rows: Rows) -> tuple[Fitted, list[str], dict[str, Any]]:
         """The model fitted on `rows`, the sampler's notes, and the settings that were found by tuning."""
-        tuned = self._tune(setup, rows) if setup.trials else {}
+        tuned = self._tune(setup, rows) if setup.tune else {}
         return *self._fit(replace(setup, settings={**setup.settings, **tuned}), rows), tuned
 
     def _fit(self, setup: Setup, rows: Rows) -> tuple[Fitted, list[str]]:
@@ -166,7 +166,7 @@ class Trainer:
             p = fit_calibration(setup.calibration, raw, y).apply(raw) if calibrates else raw
             return float(cross_entropy(y, p).mean())
 
-        return tune(setup.model, loss_of, setup.trials, setup.seed)
+        return tune(setup.model, loss_of, setup.tune, setup.seed)
 
 
 def _weights(

@@ -39,7 +39,11 @@ class Vectors:
         """Take from a cache what is still lacking."""
         rows = np.full(len(self.lacking), ABSENT)
         rows[self.lacking] = space.find(self.keys.keys[self.lacking])
-        have, failed = rows >= 0, rows == FAILED
+        self.take(space, rows)
+
+    def take(self, space: Space, rows: NDArray[np.int64]) -> None:
+        """The same, where `space.find` has said already in which rows (n,) the posts' keys are."""
+        have, failed = self.lacking & (rows >= 0), self.lacking & (rows == FAILED)
         self.values[have] = space.read(rows[have])
         self.failures.update(space.failures[key.tobytes()] for key in self.keys.keys[failed])
         self.lacking[have | failed] = False

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from regress.boosting import check_targets, expect, expect_ranges, may_refit, only, require
+from regress.boosting import check_targets, expect_ranges, may_refit, only, require
 from regress.losses import Loss
 from regress.metrics import clip
-from regress.models import Model, Search, Training
+from regress.models import Model, Search, Training, expect
 
 if TYPE_CHECKING:
     import xgboost

@@ -47,8 +47,7 @@ def cpu_seconds(run: Callable[[], Any]) -> tuple[float, Any]:
 
 def partition(posts: Posts) -> list[tuple[np.ndarray, np.ndarray]]:
     """Training and test rows of five folds, reposts purged from training."""
-    made: Any = make_folds(posts.y, None, posts.content[:, None], n_folds=FOLDS)
-    folds = made[0] if isinstance(made, tuple) else made
+    (folds,) = make_folds(posts.y, None, posts.content[:, None], n_folds=FOLDS)
     return [(folds.train(k), folds.test(k)) for k in range(FOLDS)]
 
 

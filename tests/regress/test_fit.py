@@ -12,7 +12,7 @@ import pytest
 
 from embed.extract import Extract
 from embed.extract import run as extract
-from regress import wording
+from regress import load, wording
 from regress.fit import Fit
 from regress.fit import run as fit
 from regress.run import load_run
@@ -72,13 +72,13 @@ def test_a_run_predicts_after_loading_as_it_did_when_fitted(folder: Path, tmp_pa
     )
     posts = open_posts(PostsOptions(posts=folder / "posts.csv"))
     (features,), notes = read_features(folder / "cache.h5", read_keys(posts), (), "posts.csv")
-    assert any("6 posts have no readable text" in note for note in notes)
+    assert any("6 posts without a readable text" in note for note in notes)
     for made in fit(config).runs:
         run = load_run(made.folder)
         assert run.manifest["features"] == features.names
         frame = run.predictions()
         assert len(frame) == N
-        assert np.corrcoef(run.predict(features.X), frame["y"])[0, 1] > 0.8
+        assert np.corrcoef(load(made.folder).predict(features.X), frame["y"])[0, 1] > 0.8
 
 
 def test_groups_are_never_split(folder: Path, tmp_path: Path) -> None:
