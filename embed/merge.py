@@ -6,7 +6,6 @@ Keys and offsets are in memory, 130 bytes a row at the peak: 210 MB for a journa
 """
 
 import contextlib
-import glob
 import itertools
 import mmap
 import os
@@ -144,8 +143,6 @@ def check_rows(path: Path, space: Space) -> None:
 
 def publish(path: Path, spaces: Sequence[MergedSpace], created: str) -> None:
     """Put a new file in the place of the old one. Call it with the journal locked."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
-        left.unlink()  # of a killed checkpoint: nobody else writes here while the journal is locked
     with atomic_write(path, "w+b") as file, _written_early(file.fileno()):
         write_cache(file, spaces, created)
 

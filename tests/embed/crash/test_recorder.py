@@ -26,9 +26,11 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 sys.path[:0] = sys.argv[1:3]
+import embed.merge
 from recorder import Recorder
 from states import Clock, Notes, Scene
 from workload import Contents
+embed.merge.SYNC_SECONDS = 3600  # no syncs of a second thread, which strace does not follow
 with Recorder(Path(sys.argv[3])) as recorder:
     Scene(Contents(n=16, dim=5, batch=4), 2).{run}(Path(sys.argv[3]) / "cache.h5", Notes(recorder, Clock()))
 print(*(repr(call) for call in recorder.calls if call.kind != "mark"), sep="\\n")
