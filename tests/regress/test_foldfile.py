@@ -68,7 +68,7 @@ def test_a_key_is_of_everything_a_fit_depends_on(tmp_path: Path, monkeypatch: py
         replace(RIDGE, loss=Loss.parse("mse")),
         replace(RIDGE, settings={"penalties": 3}),
         replace(RIDGE, seed=1),
-        replace(RIDGE, trials=5),
+        replace(RIDGE, tune=5),
     ]
     paths = [files.path(setup.identity(), train, test) for setup in setups]
     paths += [FoldFiles(tmp_path, "other ground").path(RIDGE.identity(), train, test)]
