@@ -83,6 +83,8 @@ def model_settings(items: Sequence[str], models: Sequence[str]) -> dict[str, dic
     for name, kind in classes.items():
         try:
             kind(**found[name])
+        except InputError:
+            raise  # it says more than which setting: a package that is not installed
         except ValueError as why:
             raise InputError(f"--set {name}: {why}") from why
     return found

@@ -1,5 +1,6 @@
 """What a call's flags come to: each model's settings, losses it can be fitted with, one line for what cannot be."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,9 @@ def test_a_call_that_cannot_be_fitted_is_one_line(flags: dict[str, Any], words: 
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_package_that_is_not_installed_is_not_called_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    with pytest.raises(InputError, match=r"^model xgboost needs a package that is not installed"):
+        model_settings([], ["xgboost"])
