@@ -1,7 +1,7 @@
 """Resample an HDF5 file into another one that need not fit into memory.
 
 The source is mapped, neighbours are sought among the rare rows, and the output is written a block at a time: one
-million × 768 float32 with 23 % rare rows, SMOTER, take 472 CPU-seconds and at most 1.16 GB of resident memory
+million × 768 float32 with 23 % rare rows, SMOTER, take 467 CPU-seconds and at most 1.16 GB of resident memory
 (`tests/benchmarks/oversampling_hdf5.py`).
 """
 
