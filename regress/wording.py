@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.config import as_json
+from data.page import fixed, percent
 from regress.entry import Entry
 from regress.fit import Fit
 from regress.runs import leader
@@ -103,18 +104,6 @@ def _d2(entry: Entry) -> str:
 
 def _share(d2: float | None) -> str:
     return "less than 1\u00a0%" if d2 is None or d2 < 0.01 else f"{100 * d2:.0f}\u00a0%"
-
-
-def fixed(value: float | None, digits: int) -> str:
-    """A number with so many decimals and a true minus sign; a dash where there is none."""
-    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no "−0.000"
-
-
-def percent(rate: float) -> str:
-    """0.1234 → "12.3 %", with a no-break space: three digits, but at most two decimals."""
-    share = 100 * rate
-    digits = 2 if 0 < abs(share) < 1 else 1 if abs(share) < 99.95 else 0
-    return f"{share:.{digits}f}\u00a0%".replace("-", "−")
 
 
 def chance(p: float | None) -> str:

@@ -3,7 +3,6 @@
 import html.parser
 import re
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.config import InputError
+from data.svg import Histogram, RateAxis
 from regress import figures, wording
 from regress.compare import Compare, run
 from regress.entry import read_entry
@@ -202,31 +202,6 @@ def test_the_command_leaves_defaults_out() -> None:
     assert told == "python -m regress.fit 'my posts.csv' --model lgbm,ridge --folds 3 --drop-invalid"
 
 
-@pytest.mark.parametrize(
-    ("rate", "shown"),
-    [(0, "0.0\u00a0%"), (0.00123, "0.12\u00a0%"), (0.123, "12.3\u00a0%"), (1, "100\u00a0%"), (-0.05, "−5.0\u00a0%")],
-)
-def test_percent(rate: float, shown: str) -> None:
-    assert wording.percent(rate) == shown
-
-
-@given(st.floats(1e-9, 1))
-def test_a_rate_axis_holds_its_highest_rate(highest: float) -> None:
-    axis = figures.RateAxis.up_to(highest)
-    ticks = axis.ticks()
-    assert highest * (1 - 1e-9) <= axis.top <= 1
-    assert 0 <= axis.at(highest) <= 1
-    assert ticks[0] == 0
-    assert ticks == sorted(ticks)
-    assert all(axis.at(b) - axis.at(a) >= 0.15 - 1e-9 for a, b in pairwise(ticks))
-
-
-@given(st.lists(st.floats(-0.5, 1.5), min_size=1, max_size=50))
-def test_a_histogram_counts_every_post_once(values: list[float]) -> None:
-    bars = figures.Histogram.of(np.array(values), figures.RateAxis(1.0))
-    assert bars.zero + bars.shares.sum() == pytest.approx(1)
-
-
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=60))
 def test_reliability_groups_hold_every_post_once(pairs: list[tuple[float, float]]) -> None:
     y, p = np.array(pairs).T
@@ -257,16 +232,11 @@ def test_a_run_off_the_scale_is_an_arrow() -> None:
 
 
 def test_a_figures_label_is_escaped() -> None:
-    axis = figures.RateAxis(1.0)
-    bars = figures.Histogram.of(np.array([0.0, 0.5]), axis)
+    axis = RateAxis(1.0)
+    bars = Histogram.of(np.array([0.0, 0.5]), axis)
     assert '"><script>' not in figures.distribution(bars, bars, axis, 0.6, '"><script>')
 
 
 def test_a_run_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no run"):
         read_entry(tmp_path)
-
-
-@pytest.mark.parametrize(("value", "shown"), [(None, "–"), (-0.0001, "0.000"), (-0.27, "−0.270"), (0.6254, "0.625")])
-def test_fixed_has_a_true_minus_and_no_negative_zero(value: float | None, shown: str) -> None:
-    assert wording.fixed(value, 3) == shown
