@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types bench bench-long crash clean
+.PHONY: demo test lint types docs bench bench-long crash clean
 
 demo: .venv/.demo
 	$(BIN)/python -m data.sample
@@ -21,6 +21,10 @@ lint: .venv/.test
 
 types: .venv/.test
 	$(BIN)/mypy
+
+# the site of documentation, in docs/_build
+docs: .venv/.test
+	$(BIN)/python -m sphinx -q -W -b html docs docs/_build
 
 bench: .venv/.test
 	for name in cache decode extraction oversampling regression; do $(BIN)/python tests/benchmarks/$$name.py || exit 1; done
@@ -42,7 +46,7 @@ crash: .venv/.test
 	touch $@
 
 .venv/.test: pyproject.toml | .venv/bin/pip
-	$(BIN)/pip install --quiet --editable '.[demo,cpu,onnx,test]'
+	$(BIN)/pip install --quiet --editable '.[demo,cpu,onnx,docs,test]'
 	touch $@ .venv/.demo
 
 clean:
