@@ -20,7 +20,7 @@ from regress import manifest
 from regress.crossval import CrossValidation
 from regress.features import Features, read_features
 from regress.foldfile import FoldFiles, digest
-from regress.folds import Folds, make_folds, parse_folds, time_folds
+from regress.folds import Folds, make_folds, parse_folds, time_folds, without_common
 from regress.metrics import d2
 from regress.run import MANIFEST, Run, load_run, save_run
 from regress.setups import Grid
@@ -160,7 +160,7 @@ def prepare(config: "Fit") -> list[Experiment]:
             known[rows] = read_features(config.cache, keys, config.features, table)
             notes += [*_left_out(posts, target), *known[rows][1]]
         grid.check(known[rows][0])
-        contents = np.stack([keys[kind].identities() for kind in KINDS], axis=1)
+        contents, common = without_common(np.stack([keys[kind].identities() for kind in KINDS], axis=1))
         groups = _groups(posts, config.group, target.rows)
         partitions, rivals = _partitions(config, posts, target, groups, contents, (n_folds, repeats))
         experiment = Experiment(
@@ -178,8 +178,15 @@ def prepare(config: "Fit") -> list[Experiment]:
         if purged := experiment.folding["purged"]:
             note = f"{purged:,} training rows purged over all folds: their picture or text is also in the test part"
             notes += [] if note in notes else [note]
+        if common:
+            note = f"{_shared(common)} by more than a tenth of the posts: a habit, and neither purged nor a cluster"
+            notes += [] if note in notes else [note]
     experiments[0].notes.extend(notes)
     return experiments
+
+
+def _shared(n: int) -> str:
+    return "1 picture or text is shared" if n == 1 else f"{n:,} pictures or texts are shared"
 
 
 def _targets(posts: Posts, config: "Fit") -> tuple[list[Target], list[str]]:

@@ -148,3 +148,18 @@ def test_settings_are_found_on_inner_folds_and_told(folder: Path, tmp_path: Path
     (again,) = call(folder, tmp_path / "b", model=("lgbm",), tune=4, set=("trees=20",)).runs
     assert again.manifest["tuned"] == tuned
     assert digest(again.predictions()["raw"].to_numpy()) == digest(run.predictions()["raw"].to_numpy())
+
+
+def test_a_caption_that_many_posts_share_is_no_copy(folder: Path, tmp_path: Path) -> None:
+    """Purged, those with the caption would be predicted by a model of the others alone, whose rates are higher."""
+    posts = pd.read_csv(folder / "posts.csv")
+    stock = posts["open_photo"] / posts["view"] < 0.05
+    assert 0.3 < stock.mean() < 0.7
+    posts.loc[stock, "text"] = "text 0"
+    posts.loc[posts.index[-2:], "text"] = "text 1"  # three copies, which are purged as ever
+    posts.to_csv(tmp_path / "posts.csv", index=False)
+    config = Fit(posts=tmp_path / "posts.csv", cache=folder / "cache.h5", out=tmp_path / "runs", model=("mean",))
+    made = fit(replace(config, target="open_photo"))
+    assert made.runs[0].manifest["metrics"]["bias"] == pytest.approx(1, abs=0.01)
+    assert 0 < made.runs[0].manifest["folds"]["purged"] < 30
+    assert any("1 picture or text is shared by more than a tenth" in note for note in made.notes)

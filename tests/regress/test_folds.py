@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from data.config import InputError
-from regress.folds import Folds, make_folds, parse_folds, strata, time_folds
+from regress.folds import Folds, make_folds, parse_folds, strata, time_folds, without_common
 
 Rows = NDArray[np.int64]
 
@@ -244,3 +244,13 @@ def test_training_rows_of_one_rate_are_refused() -> None:
     y[0] = 0.5
     with pytest.raises(InputError, match="all of one rate"):
         make_folds(y, None, nothing(40), n_folds=4)
+
+
+@given(st.lists(st.integers(-1, 12), min_size=1, max_size=200))
+def test_common_contents_are_none_and_the_others_stay(column: list[int]) -> None:
+    contents = np.array([column, np.arange(len(column))]).T
+    left, found = without_common(contents)
+    common = {i for i in set(column) if i >= 0 and column.count(i) > max(0.1 * len(column), 10)}
+    assert found == len(common)
+    assert left[:, 0].tolist() == [-1 if i in common else i for i in column]
+    np.testing.assert_array_equal(left[:, 1], contents[:, 1])
