@@ -2,6 +2,11 @@
 
 A command module holds a dataclass, a `run(config)` that returns a `Result`, and one line that calls `main`.
 Only the standard library is imported here, so that `--help` answers in a blink.
+
+Results go to standard output, all else to standard error: bars, notes, one line for an error. `--quiet`, which every
+command has, silences bars and notes and changes nothing on standard output. With `--json` the last line of standard
+output is one JSON object, in ASCII, whatever happens: the results (exit code 0) or `{"error": "…"}` (2 for bad input,
+130 when interrupted, 1 for a bug).
 """
 
 import argparse
@@ -15,6 +20,8 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+from data import progress
 
 DONE, FAILED, INTERRUPTED = 0, 2, 130
 
@@ -43,14 +50,14 @@ def argument(text: str, default: Any = None, *, metavar: str | None = None) -> A
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse prints usage and the error on several lines; ours is one line, like every other error."""
+    """argparse prints usage and the error on several lines and exits; ours is an error like every other."""
 
     def error(self, message: str) -> typing.NoReturn:
-        self.exit(FAILED, f"error: {message} (see {self.prog} --help)\n")
+        raise InputError(f"{message} (see {self.prog} --help)")
 
 
 def parser(config: type) -> argparse.ArgumentParser:
-    """The argument parser of a command's dataclass: the first line of its docstring, a flag per field."""
+    """The argument parser of a command's dataclass: the first line of its docstring, a flag per field, and --quiet."""
     about = (config.__doc__ or "").strip()
     result = _Parser(prog=f"python -m {config.__module__}", description=about, allow_abbrev=False)
     if config.__module__ == "__main__":
@@ -62,6 +69,7 @@ def parser(config: type) -> argparse.ArgumentParser:
             raise TypeError(f"{config.__name__}.{field.name} is no option() or argument()")
         names, keywords = _argument(field, hints[field.name])
         result.add_argument(*names, **keywords)
+    result.add_argument("--quiet", action="store_true", help="no bars and notes on standard error, only errors")
     return result
 
 
@@ -116,7 +124,16 @@ def _unwrap(hint: Any) -> tuple[Any, bool, list[Any]]:
 
 
 def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
-    """Command line → the command's dataclass."""
+    """Command line → the command's dataclass.
+
+    Raises:
+        InputError: a flag is unknown, or its value is not what it takes.
+    """
+    return _parse(config, argv)[0]
+
+
+def _parse(config: type[C], argv: Sequence[str] | None) -> tuple[C, bool]:
+    """The command's dataclass, and whether --quiet was given: how it is watched is no part of what it does."""
     known = {f.name: f for f in dataclasses.fields(config)}  # type: ignore[arg-type]
     values = vars(parser(config).parse_intermixed_args(argv))
     for name, field in known.items():
@@ -124,7 +141,7 @@ def parse(config: type[C], argv: Sequence[str] | None = None) -> C:
             values[name] = tuple(values[name])
         if field.metadata.get("commas") and values[name] is not None:
             values[name] = tuple(part.strip() for value in values[name] for part in value.split(",") if part.strip())
-    return config(**{name: values[name] for name in known})
+    return config(**{name: values[name] for name in known}), values["quiet"]
 
 
 def as_json(config: Any) -> dict[str, Any]:
@@ -147,18 +164,39 @@ def canonical_json(value: Mapping[str, Any]) -> str:
 
 def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None = None) -> int:
     """Parse, run, print, and turn an `InputError` into one line on standard error and exit code 2."""
+    machine = "--json" in (sys.argv[1:] if argv is None else argv)
     try:
-        parsed = parse(config, argv)
-        result = run(parsed)
-        as_object = getattr(parsed, "json", False)
-        print(json.dumps(result.to_json(), ensure_ascii=False) if as_object else result, flush=True)
+        parsed, quiet = _parse(config, argv)
+        with progress.quiet(quiet):
+            result = run(parsed)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
+        return _failed(FAILED, f"error: {progress.printable(str(error))}", machine)
     except KeyboardInterrupt:
-        print("interrupted: what was committed is kept, run the command again to go on", file=sys.stderr)
-        return INTERRUPTED
+        told = "interrupted: what was committed is kept, run the command again to go on"
+        return _failed(INTERRUPTED, told, machine)
+    except Exception as bug:  # it keeps its traceback
+        if machine:
+            _print(_line({"error": f"a bug: {type(bug).__name__}: {bug}"}))
+        raise
+    _print(_line(result.to_json()) if getattr(parsed, "json", False) else result)
+    return DONE
+
+
+def _failed(code: int, told: str, machine: bool) -> int:
+    print(told, file=sys.stderr, flush=True)
+    if machine:
+        _print(_line({"error": told.removeprefix("error: ")}))
+    return code
+
+
+def _line(value: Mapping[str, Any]) -> str:
+    """JSON in one line of ASCII: some readers take U+2028 in a name for the end of a line."""
+    return json.dumps(value, allow_nan=False)
+
+
+def _print(text: object) -> None:
+    try:
+        print(text, flush=True)
     except BrokenPipeError:  # `… | head` closed our output: not a fault, but nothing more can be printed
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return DONE

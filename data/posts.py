@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.config import InputError, argument, option
 from data.pictures import Fault, read_picture
+from data.progress import bar, tracked
 from data.tables import Table, is_nested, open_table
 from data.text import clean
 
@@ -137,7 +138,7 @@ class Posts:
         for name in names:
             self.require(name)
         values: dict[str, list[Any]] = {name: [] for name in names}
-        for _, chunk in self._table.chunks(names, CHUNK):
+        for _, chunk in tracked(self._table.chunks(names, CHUNK), self.n, "reading", "posts", CHUNK):
             for name in names:
                 values[name] += chunk[name]
         return pd.DataFrame(values, columns=names)
@@ -210,9 +211,11 @@ def no_column(path: Path, name: str, columns: tuple[str, ...], flag: str | None 
 def _read_ids(table: Table, column: str | None) -> tuple[int, list[str] | None]:
     """The number of rows, and the ids if there are any."""
     n, ids = 0, []
-    for rows, values in table.chunks([column] if column else [], CHUNK):
-        ids += values[column] if column else []
-        n += rows
+    with bar(None, "counting") as shown:
+        for rows, values in table.chunks([column] if column else [], CHUNK):
+            ids += values[column] if column else []
+            n += rows
+            shown.update(rows)
     if n == 0:
         raise InputError(f"{table.path} has a header and no rows: expected a row for each post")
     if column is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from data.posts import Fault
+from data.progress import bar
 from embed.parallel import THREADS, spread
 
 if TYPE_CHECKING:
@@ -77,12 +78,11 @@ class ContentKeys:
 def read_keys(posts: "Posts") -> dict[Kind, ContentKeys]:
     """Hash every picture and text of a table, one batch in memory at a time."""
     import numpy as np
-    from tqdm import tqdm
 
     found: dict[Kind, ContentKeys] = {
         kind: ContentKeys(np.zeros((len(posts), KEY_BYTES), np.uint8), np.zeros(len(posts), bool)) for kind in KINDS
     }
-    with tqdm(total=len(posts), desc="hashing", unit=" posts", disable=None, leave=False, delay=1) as bar:
+    with bar(len(posts), "hashing") as shown:
         for batch in posts.batches():
             for kind, table in found.items():
                 found_rows, readable = [], []
@@ -95,5 +95,5 @@ def read_keys(posts: "Posts") -> dict[Kind, ContentKeys]:
                 keys = np.frombuffer(b"".join(content_keys(readable)), np.uint8)
                 table.keys[found_rows] = keys.reshape(-1, KEY_BYTES)
                 table.present[found_rows] = True
-            bar.update(len(batch.ids))
+            shown.update(len(batch.ids))
     return found

@@ -24,6 +24,7 @@ import numpy as np
 from data.config import canonical_json
 from data.files import atomic_write
 from data.names import pick
+from data.progress import bar
 from embed.hdf5 import BLOCK, Array, block_crc, blocks
 from embed.spaces import KEY_BYTES, SpaceInfo, damaged
 from embed.store import Keys, Space, open_cache
@@ -85,11 +86,13 @@ def file_name(info: SpaceInfo) -> str:
 
 def _checked(path: Path, space: Space) -> Iterator[tuple[Keys, Array]]:
     """The keys and embeddings of each block; raises InputError at one that does not match its checksum."""
-    for (start, stop), crc in zip(blocks(space.rows), space.crc32.tolist(), strict=True):
-        keys, rows = space.keys[start:stop], space.embedding[start:stop]
-        if block_crc(rows, keys) != crc:
-            raise damaged(path, f"rows {start:,} and following of {space.info.name!r} do not match their checksum")
-        yield keys, rows
+    with bar(space.rows, f"exporting {space.info.name}", "rows") as shown:
+        for (start, stop), crc in zip(blocks(space.rows), space.crc32.tolist(), strict=True):
+            keys, rows = space.keys[start:stop], space.embedding[start:stop]
+            if block_crc(rows, keys) != crc:
+                raise damaged(path, f"rows {start:,} and following of {space.info.name!r} do not match their checksum")
+            yield keys, rows
+            shown.update(stop - start)
 
 
 def _write_parquet(stem: Path, space: Space, path: Path) -> list[Path]:

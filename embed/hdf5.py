@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.config import InputError, canonical_json
+from data.progress import Bar, bar
 from embed.frames import MAX_REASON
 from embed.parallel import spread
 from embed.spaces import KEY_BYTES, MAX_JSON, SpaceInfo, damaged
@@ -104,11 +105,12 @@ def write_cache(file: IO[bytes], spaces: Sequence[Content], created: str) -> Non
     with h5py.File(file, "w", **options) as hdf5:
         attributes = {"format": FORMAT, "version": VERSION, "created": created, "writer": f"h5py {h5py.__version__}"}
         _set(hdf5, attributes)
-        for space in sorted(spaces, key=lambda space: space.info.group):
-            _write_space(hdf5.create_group(space.info.group), space, file.fileno())
+        with bar(sum(len(space.keys) for space in spaces), "writing", "rows") as shown:
+            for space in sorted(spaces, key=lambda space: space.info.group):
+                _write_space(hdf5.create_group(space.info.group), space, file.fileno(), shown)
 
 
-def _write_space(group: Any, space: Content, handle: int) -> None:
+def _write_space(group: Any, space: Content, handle: int, shown: Bar) -> None:
     info, keys = space.info, space.keys
     rows = len(keys)
     # HDF5 gives the rows their place, threads write them there
@@ -116,7 +118,10 @@ def _write_space(group: Any, space: Content, handle: int) -> None:
     now.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     place = group.create_dataset("embedding", (rows, info.dim), np.dtype(info.dtype), fill_time="never", dcpl=now)
     write = partial(_write_block, handle, place.id.get_offset(), space)
-    crcs = np.fromiter(spread(write, blocks(rows)), "<u4", -(-rows // BLOCK))
+    crcs = np.empty(-(-rows // BLOCK), "<u4")
+    for number, crc in enumerate(spread(write, blocks(rows))):
+        crcs[number] = crc
+        shown.update(BLOCK)
     failed = sorted(space.failures.items())
     reasons = [why.encode() for _, why in failed]
     failed_key = np.frombuffer(b"".join(key for key, _ in failed), np.uint8).reshape(-1, KEY_BYTES)

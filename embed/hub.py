@@ -15,6 +15,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+from data.progress import is_quiet
+
 PATIENCE = 5.0  # seconds
 _LOGGERS = ("timm", "transformers", "huggingface_hub")
 
@@ -76,17 +78,18 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_loading_bars() -> Iterator[None]:
-    bars = sys.modules.get("transformers.utils.logging")
-    if bars is None or not bars.is_progress_bar_enabled():
-        yield
-        return
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     downloads = not are_progress_bars_disabled()
-    bars.disable_progress_bar()  # the download bars too, which are wanted
+    bars = sys.modules.get("transformers.utils.logging")
+    loading = bars is not None and bars.is_progress_bar_enabled()
+    if bars is not None and loading:
+        bars.disable_progress_bar()  # the download bars too, which are wanted unless it is to be quiet
     if downloads:
-        enable_progress_bars()
+        (disable_progress_bars if is_quiet() else enable_progress_bars)()
     try:
         yield
     finally:
-        bars.enable_progress_bar()
+        if bars is not None and loading:
+            bars.enable_progress_bar()  # the download bars too
+        (enable_progress_bars if downloads else disable_progress_bars)()

@@ -12,11 +12,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
-
-from tqdm import tqdm
 
 from data.posts import Batch, Fault, Posts
+from data.progress import bar
 from embed.content import KINDS, Kind, content_keys, contents
 from embed.encoder import Decode
 from embed.pool import Pool, ahead
@@ -42,10 +40,10 @@ def embed_posts(posts: Posts, slots: list[Slot], seconds: Seconds) -> dict[Kind,
     unread: dict[Kind, Counter[str]] = {kind: Counter() for kind in KINDS}
     flow = _Flow(slots, seconds)
     try:
-        with _progress(len(posts), "embedding", " posts") as bar:
+        with bar(len(posts), "embedding") as shown:
             for hashed in ahead(_hashed(posts, unread, seconds), READ_AHEAD):
                 flow.take(hashed)
-                bar.update(min(READ, len(posts) - bar.n))
+                shown.update(READ)
         flow.finish()
     finally:
         flow.close()
@@ -127,10 +125,10 @@ class _Flow:
         """Encode what is under way."""
         self._decoders.join()
         rest = [(slot, batch) for slots in self._slots.values() for slot in slots for batch in slot.rest()]
-        with _progress(sum(len(batch) for _, batch in rest), "encoding", " contents") as bar:
+        with bar(sum(len(batch) for _, batch in rest), "encoding", "contents") as shown:
             for slot, batch in rest:
                 self._encoders.put(partial(slot.encode, batch))
-                bar.update(len(batch))
+                shown.update(len(batch))
             self._encoders.join()
         if self._started is not None:
             self._seconds.working = time.perf_counter() - self._started
@@ -152,7 +150,3 @@ def _begin() -> None:
         torch.set_num_threads(1)
         if torch.cuda.is_initialized():
             torch.cuda.set_stream(torch.cuda.Stream())
-
-
-def _progress(total: int, what: str, unit: str) -> "tqdm[Any]":
-    return tqdm(total=total, desc=what, unit=unit, disable=None, leave=False, delay=1)

@@ -13,6 +13,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from data.progress import tracked
 from embed.half import Floats, all_finite, widen
 from embed.hdf5 import BLOCK, Array, Layout, block_crc, blocks, read_cache
 from embed.parallel import spread
@@ -125,7 +126,8 @@ class Space:
     def damaged_blocks(self) -> list[int]:
         """Numbers of the blocks of 4,096 rows whose embeddings or keys do not match their checksum."""
         found = spread(lambda part: block_crc(self.embedding[slice(*part)], self.keys[slice(*part)]), blocks(self.rows))
-        return [number for number, (crc, right) in enumerate(zip(found, self.crc32, strict=True)) if crc != right]
+        shown = tracked(found, self.rows, "checking", "rows", BLOCK)
+        return [number for number, (crc, right) in enumerate(zip(shown, self.crc32, strict=True)) if crc != right]
 
     def faults(self) -> Iterator[str]:
         """Everything wrong with the rows, one short text each. Reads all of them."""

@@ -78,6 +78,7 @@ class CrossValidation:
     trainer: Trainer
     partitions: Sequence[Folds]
     files: FoldFiles | None = None  # where fits of folds are kept and looked for
+    step: Callable[[], object] = lambda: None  # called after each fit, by whichever thread made it
 
     def run(self, setup: Setup) -> Outcome:
         """Fit a setup on each fold's training part and once on all posts."""
@@ -115,6 +116,7 @@ class CrossValidation:
     def _final(self, setup: Setup) -> FinalFit:
         start = time.perf_counter()
         fitted, notes, tuned = self.trainer.fit(setup, np.arange(len(self.trainer.y)))
+        self.step()
         return FinalFit(fitted, notes, tuned, time.perf_counter() - start)
 
     def _fold(self, setup: Setup, folds: Folds, k: int) -> FoldFit:
@@ -123,12 +125,14 @@ class CrossValidation:
         path = self.files.path(setup.identity(), train, test) if self.files else None
         kept = FoldFiles.read(path) if path else None
         if kept is not None and len(kept.raw) == len(test):
+            self.step()
             return kept
         start = time.perf_counter()
         fitted, notes, tuned = self.trainer.fit(setup, train)
         made = FoldFit(fitted.predict(self.trainer.features.X[test]), notes, tuned, time.perf_counter() - start)
         if path:
             FoldFiles.write(path, made)
+        self.step()
         return made
 
     def _assembled(self, setup: Setup, folds: Folds, fits: Sequence[FoldFit]) -> OutOfFold:

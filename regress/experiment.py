@@ -3,7 +3,8 @@
 import contextlib
 import hashlib
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ ALL = "all"
 FOLD_FILES = ".folds"  # hidden: not a run
 
 Rows = NDArray[np.int64]
+Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,24 @@ class Experiment:
     notes: list[str] = field(default_factory=list)
     _validations: dict[str, tuple[str, CrossValidation]] = field(default_factory=dict)
 
-    def fit(self, setup: Setup, features: Features) -> tuple[Run, bool]:
-        """The run of a setup: read where it is kept already (True), else fitted, scored and written (False)."""
+    def fits(self, setup: Setup) -> int:
+        """How many models a run takes: on each fold's training part and on all posts, for each member of a stack."""
+        folds = sum(each.n_folds for each in (*self.partitions, *self.rivals.values()))
+        return max(1, len(setup.members)) * (folds + 1)
+
+    def fit(self, setup: Setup, features: Features, step: Step = lambda: None) -> tuple[Run, bool]:
+        """The run of a setup: read where it is kept already (True), else fitted, scored and written (False).
+
+        `step` is called after each of its `fits`, by several threads.
+        """
         folder = self._folder(setup, features)
         if not self.config.refit and (kept := _kept(folder, self.key(setup, features))):
             os.utime(folder / MANIFEST)  # what was asked for last is what regress.compare takes
             return kept, True
-        outcome = self._validation(features)[1].run(setup)
+        validation = replace(self._validation(features)[1], step=step)
+        outcome = validation.run(setup)
         described = manifest.describe(self, setup, features, outcome)
-        described["leakage"] = self._leakage(setup, features, described["metrics"]["d2"])
+        described["leakage"] = self._leakage(validation, setup, described["metrics"]["d2"])
         return save_run(folder, described, manifest.table(self, outcome), outcome.fitted), False
 
     def key(self, setup: Setup, features: Features) -> str:
@@ -110,13 +121,13 @@ class Experiment:
         activity = self.target.name.partition(" ")[0].replace("/", "--")
         return self.config.out / f"{activity + '-' if self.config.target == ALL else ''}{name}-{short}"
 
-    def _leakage(self, setup: Setup, features: Features, d2_here: float) -> dict[str, Any] | None:
+    def _leakage(self, validation: CrossValidation, setup: Setup, d2_here: float) -> dict[str, Any] | None:
         """D² on other folds beside that on these: what posts of one group, or later ones, give away."""
         if not self.rivals:
             return None
         found = {self.kind: {"d2": d2_here, "n": int(self.partitions[0].scored.sum())}}
         for kind, folds in self.rivals.items():
-            each = self._validation(features)[1].out_of_fold(setup, folds)
+            each = validation.out_of_fold(setup, folds)
             rows = folds.scored
             score = d2(self.target.y[rows], each.prediction[rows], each.mean[rows])
             found[kind] = {"d2": score, "n": int(rows.sum())}

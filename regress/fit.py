@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data.config import main, option
 from data.posts import PostsOptions
+from data.progress import bar
 from embed.extract import DEFAULT_CACHE
 
 if TYPE_CHECKING:
@@ -134,18 +135,19 @@ def run(config: Fit) -> FittedRuns:
     Raises:
         InputError: a name is unknown, the table's counts cannot be right, or the cache lacks these posts.
     """
-    from tqdm import tqdm
-
     from regress.experiment import prepare
 
     start = time.perf_counter()
     experiments = prepare(config)
     work = [(each, *pair) for each in experiments for pair in each.grid.setups(each.features)]
     runs, skipped = [], 0
-    for experiment, setup, features in tqdm(work, unit=" runs", disable=None, leave=False):
-        made, was_there = experiment.fit(setup, features)
-        runs.append(made)
-        skipped += was_there
+    with bar(sum(each.fits(setup) for each, setup, _ in work), "fitting", "fits") as shown:
+        for experiment, setup, features in work:
+            made, was_there = experiment.fit(setup, features, shown.update)
+            if was_there:
+                shown.skip(experiment.fits(setup))
+            runs.append(made)
+            skipped += was_there
     notes = [note for each in experiments for note in each.notes]
     return FittedRuns(runs, [*notes, *_sampler_notes(runs)], time.perf_counter() - start, skipped)
 
