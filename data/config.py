@@ -169,16 +169,17 @@ def main(config: type[C], run: Callable[[C], Result], argv: Sequence[str] | None
         parsed, quiet = _parse(config, argv)
         with progress.quiet(quiet):
             result = run(parsed)
+        told = _line(result.to_json()) if getattr(parsed, "json", False) else result
     except InputError as error:
         return _failed(FAILED, f"error: {progress.printable(str(error))}", machine)
     except KeyboardInterrupt:
-        told = "interrupted: what was committed is kept, run the command again to go on"
-        return _failed(INTERRUPTED, told, machine)
+        said = "interrupted: what was committed is kept, run the command again to go on"
+        return _failed(INTERRUPTED, said, machine)
     except Exception as bug:  # it keeps its traceback
         if machine:
             _print(_line({"error": f"a bug: {type(bug).__name__}: {bug}"}))
         raise
-    _print(_line(result.to_json()) if getattr(parsed, "json", False) else result)
+    _print(told)
     return DONE
 
 

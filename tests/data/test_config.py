@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data import progress
 from data.config import (
     DONE,
     FAILED,
@@ -108,13 +109,12 @@ def test_flags_round_trip(number: int, quick: bool, names: list[str]) -> None:
     ],
 )
 def test_a_wrong_flag_is_one_line_and_code_2(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        parse(Example, argv)
-    error = capsys.readouterr().err
-    assert stop.value.code == FAILED
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    assert said in error
+    assert main(Example, lambda config: Answer(), argv) == FAILED
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
 
 
 def test_help_shows_flags_and_defaults_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +176,7 @@ def test_main_prints_text_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(Example, lambda config: Answer(), []) == DONE
     assert capsys.readouterr().out == "the answer is ä\n"
     assert main(Example, lambda config: Answer(), ["--json"]) == DONE
-    assert capsys.readouterr().out == '{"value": "ä"}\n'
+    assert capsys.readouterr().out == '{"value": "\\u00e4"}\n'
 
 
 def test_main_turns_bad_input_into_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,20 +188,62 @@ def test_main_turns_bad_input_into_one_line(capsys: pytest.CaptureFixture[str]) 
     assert (captured.out, captured.err) == ("", "error: no such thing 'x'\n")
 
 
+def test_an_error_is_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "no column 'a\nb\u2028\x1b[2J'"
+
+    def run(config: Example) -> Answer:
+        raise InputError(said)
+
+    assert main(Example, run, ["--json"]) == FAILED
+    captured = capsys.readouterr()
+    assert captured.err == "error: no column 'a\\nb\\u2028\\x1b[2J'\n"
+    assert json.loads(captured.out) == {"error": captured.err.removeprefix("error: ").rstrip("\n")}
+
+
 def test_main_says_when_it_was_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     def run(config: Example) -> Answer:
         raise KeyboardInterrupt
 
     assert main(Example, run, []) == INTERRUPTED
-    assert capsys.readouterr().err.startswith("interrupted")
+    captured = capsys.readouterr()
+    assert captured.err.startswith("interrupted")
+    assert captured.out == ""
+    assert main(Example, run, ["--json"]) == INTERRUPTED
+    assert json.loads(capsys.readouterr().out)["error"].startswith("interrupted")
 
 
-def test_main_leaves_bugs_their_traceback() -> None:
+def test_main_leaves_bugs_their_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def run(config: Example) -> Answer:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
         main(Example, run, [])
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="a bug"):
+        main(Example, run, ["--json"])
+    assert json.loads(capsys.readouterr().out) == {"error": "a bug: ValueError: a bug"}
+
+
+def test_results_that_json_cannot_say_are_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    class Endless(Answer):
+        def to_json(self) -> dict[str, Any]:
+            return {"value": float("nan")}
+
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        main(Example, lambda config: Endless(), ["--json"])
+    assert list(json.loads(capsys.readouterr().out)) == ["error"]
+
+
+def test_quiet_is_a_flag_of_every_command_and_no_part_of_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(config: Example) -> Answer:
+        progress.note("it is late")
+        return Answer(f"quiet: {progress.is_quiet()}")
+
+    assert parse(Example, ["--quiet"]) == Example()
+    assert main(Example, run, ["--quiet"]) == DONE
+    assert capsys.readouterr() == ("the answer is quiet: True\n", "")
+    assert main(Example, run, []) == DONE
+    assert capsys.readouterr() == ("the answer is quiet: False\n", "note: it is late\n")
 
 
 PRINTS_MUCH = """
