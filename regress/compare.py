@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.config import InputError, argument, main, option
+from data.progress import note
 from regress.fit import DEFAULT_RUNS
 from regress.lines import aligned, cut, printable
 
@@ -114,7 +115,7 @@ def run(config: Compare) -> Comparison:
         raise InputError(f"--out {str(config.out)!r} is a folder: name a file, such as report.html")
     entries, others = choose(config.run, config.runs, config.target)
     if others:
-        print(_left_out(entries[0], others), file=sys.stderr)
+        note(_left_out(entries[0], others))
     predictions = read_predictions(entries)
     picks = choose_posts(entries, predictions, config.gallery)
     judged, standing = benefits(entries, predictions), standings(entries, predictions)
@@ -132,7 +133,7 @@ def _left_out(first: "Entry", others: "list[Entry]") -> str:
     count = "1 run" if len(others) == 1 else f"{len(others)} runs"
     targets = sorted({entry.ground.target for entry in others} - {first.ground.target})
     more = f", or --target NAME ({printable(', '.join(targets))})" if targets else ""
-    return f"note: {count} on other posts, targets or folds left out: name runs to compare those{more}"
+    return f"{count} on other posts, targets or folds left out: name runs to compare those{more}"
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from data.config import InputError
 from data.files import sha256_file
 from data.posts import Fault, Posts, PostsOptions, open_posts
+from data.progress import bar
 from embed.encoder import UnreadableContent
 from embed.images import decode
 from regress.dispersion import fit_prior
@@ -132,13 +132,13 @@ def _read(posts: Posts, wanted: dict[int, int]) -> dict[int, Content]:
     """One pass over the table, up to the last row wanted."""
     contents: dict[int, Content] = {}
     last = max(wanted)
-    with tqdm(total=last + 1, unit=" posts", desc="gallery", disable=None, leave=False) as progress:
+    with bar(last + 1, "gallery") as shown:
         for batch in posts.batches():
             for row in range(batch.start, batch.start + len(batch.ids)):
                 if row in wanted:
                     text, image = batch.texts[row - batch.start], batch.images[row - batch.start]
                     contents[wanted[row]] = Content(text, *_picture(image))
-            progress.update(len(batch.ids))
+            shown.update(len(batch.ids))
             if batch.start + len(batch.ids) > last:
                 break
     return contents
