@@ -6,7 +6,7 @@ every pass reads the file again.
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING, Any
 from data.config import InputError, argument, option
 from data.pictures import Fault, read_picture
 from data.progress import bar, tracked
-from data.tables import Table, is_nested, open_table
+from data.tables import Held, Table, is_nested, open_table
 from data.text import clean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["METADATA_KEY", "Batch", "Declared", "Fault", "Posts", "PostsOptions", "no_column", "open_posts"]
+__all__ = [
+    "METADATA_KEY",
+    "Batch",
+    "Declared",
+    "Fault",
+    "Posts",
+    "PostsOptions",
+    "held_posts",
+    "no_column",
+    "open_posts",
+]
 
 ID_NAMES = ("id", "post_id")
 TEXT_NAMES = ("text",)
@@ -186,6 +196,27 @@ def open_posts(options: PostsOptions) -> Posts:
         image_root=_image_root(options.image_root, path),
         _table=table,
         _ids=ids,
+    )
+
+
+def held_posts(texts: Sequence[Any] | None, images: Sequence[Any] | None, image_root: Path, name: str) -> Posts:
+    """Posts whose texts and picture cells (paths below `image_root`, base64 or bytes) are in memory; None: no such.
+
+    `name` is what messages call them. Texts are cleaned and pictures read as those of any table.
+    """
+    values = {"text": texts, "photo": images}
+    table = Held(Path(name), {column: cells for column, cells in values.items() if cells is not None})
+    return Posts(
+        path=table.path,
+        n=len(next(iter(table.values.values()))),
+        id_column=None,
+        text_column=None if texts is None else "text",
+        image_column=None if images is None else "photo",
+        columns=table.columns,
+        declared=Declared(),
+        image_root=image_root.resolve(),
+        _table=table,
+        _ids=None,
     )
 
 

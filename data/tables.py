@@ -8,7 +8,7 @@ import contextlib
 import csv
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ Chunk = tuple[int, dict[str, list[Any]]]  # number of rows; column name → its 
 
 
 class Table(Protocol):
-    """A table on disk, read again by each pass over it."""
+    """A table, mostly on disk, read again by each pass over it."""
 
     @property
     def path(self) -> Path: ...
@@ -122,6 +122,26 @@ class Parquet:
             for batch in file.iter_batches(batch_size=size, columns=list(columns)):
                 values = {name: batch.column(name).to_pylist() for name in columns}
                 yield batch.num_rows, {name: [_present(cell) for cell in cells] for name, cells in values.items()}
+
+
+@dataclass(frozen=True)
+class Held:
+    """Columns that are in memory already, all of one length."""
+
+    path: Path  # what messages call it
+    values: Mapping[str, Sequence[Any]]
+    types: dict[str, str] = field(default_factory=dict)
+    metadata: dict[bytes, bytes] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.values)
+
+    def chunks(self, columns: Sequence[str], size: int) -> Iterator[Chunk]:
+        n = len(next(iter(self.values.values()), ()))
+        for start in range(0, n, size):
+            part = slice(start, start + size)
+            yield min(size, n - start), {name: [_present(cell) for cell in self.values[name][part]] for name in columns}
 
 
 READERS: dict[str, Callable[[Path], Table]] = {

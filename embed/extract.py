@@ -6,6 +6,7 @@ the minutes or hours of the first.
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from data.posts import PostsOptions, open_posts
 from embed.requests import EncoderOptions, build
 
 if TYPE_CHECKING:
+    from data.posts import Posts
+    from embed.content import Kind
+    from embed.requests import Request
     from embed.seconds import Seconds
     from embed.slot import Slot
 
@@ -101,10 +105,7 @@ def run(config: Extract) -> Extracted:
     Raises:
         InputError: the table, an encoder, its weights or the cache cannot be used; the cache stays as it was.
     """
-    from embed.cache import CacheWriter
-    from embed.pipeline import embed_posts
     from embed.seconds import Seconds
-    from embed.slot import Slot
 
     seconds = Seconds()
     with seconds.measure("total"):
@@ -118,14 +119,30 @@ def run(config: Extract) -> Extracted:
         known = {request.label for request in usable}
         if unknown := [name for name in config.rebuild if name not in known]:
             raise InputError(f"--rebuild {unknown[0]!r} is none of this run's encoders ({', '.join(sorted(known))})")
-        with CacheWriter(config.cache) as writer:
-            slots = [Slot(request, writer, seconds, rebuild=request.label in config.rebuild) for request in usable]
-            unread = embed_posts(posts, slots, seconds)
-            with seconds.measure("write"):
-                writer.checkpoint()
+        slots, unread = embed_into(config.cache, posts, usable, seconds, config.rebuild)
     return Extracted(
         len(posts), {slot.label: _counts(slot) for slot in slots}, _plain_counts(unread), seconds, config.cache
     )
+
+
+def embed_into(
+    cache: Path, posts: "Posts", requests: "Sequence[Request]", seconds: "Seconds", rebuild: Sequence[str] = ()
+) -> "tuple[list[Slot], dict[Kind, Counter[str]]]":
+    """Embed what a cache lacks of posts with the encoders asked for; also why posts had nothing to read, by kind.
+
+    Raises:
+        InputError: an encoder, its weights or the cache cannot be used; the cache stays as it was.
+    """
+    from embed.cache import CacheWriter
+    from embed.pipeline import embed_posts
+    from embed.slot import Slot
+
+    with CacheWriter(cache) as writer:
+        slots = [Slot(request, writer, seconds, rebuild=request.label in rebuild) for request in requests]
+        unread = embed_posts(posts, slots, seconds)
+        with seconds.measure("write"):
+            writer.checkpoint()
+    return slots, unread
 
 
 def _nothing_to_read(path: Path, named: list[str], columns: tuple[str, ...]) -> str:

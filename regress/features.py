@@ -18,7 +18,7 @@ from data.config import InputError
 from data.names import unknown
 from embed.cache import ABSENT, open_cache
 from embed.content import KINDS, ContentKeys, Kind
-from regress.vectors import Vectors
+from embed.vectors import Vectors
 
 if TYPE_CHECKING:
     from embed.cache import Cache, Space, SpaceInfo

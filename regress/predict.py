@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from embed.vectors import Embedding, Vectors
     from regress.estimator import Predicted, RunRegressor
-    from regress.vectors import Embedding, Vectors
 
 SHOWN = 10  # posts on the screen
 WIDEST = 40  # characters of an id there
@@ -131,7 +131,7 @@ def run(config: Predict) -> Predictions:
         posts = open_posts(_one_post(config, Path(scratch)) if _is_one(config) else config)
         trials, notes = _trials(posts, config.trials, regressor.entry_.ground.trials)
         embedding = _embedding(config, regressor, Path(scratch))
-        vectors, embedded = embedding.read(posts, regressor.encoders_, regressor.entry_.name)
+        vectors, embedded = embedding.read(posts, regressor.encoders_, f"run {regressor.entry_.name!r}")
         found = regressor.predict_interval(_matrix(vectors, len(posts)), trials)
         notes = [*_notes(posts, regressor, vectors), *notes]
         ids = posts.ids()
@@ -187,7 +187,7 @@ def _embedding(config: Predict, regressor: "RunRegressor", scratch: Path) -> "Em
     """One post's embeddings are thrown away: keeping one row would write the whole cache again."""
     from embed.again import is_writable
     from embed.requests import weights_files
-    from regress.vectors import Embedding
+    from embed.vectors import Embedding
 
     own = Path(str(regressor.entry_.run.manifest.get("cache") or DEFAULT_CACHE))
     cache = config.cache or (own if own.exists() else DEFAULT_CACHE)

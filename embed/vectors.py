@@ -1,7 +1,8 @@
-"""A run's own encoders' vectors of any posts: read from caches where they are, embedded first where they are not.
+"""Known encoders' vectors of any posts: read from caches where they are, embedded first where they are not.
 
-`regress.features` chooses encoders by name from one cache, for training. Here the run says which they are, and a cache
-that has another model's vectors under one of their names is refused: nothing else would notice.
+`regress.features` chooses encoders by name from one cache, for training. Here a run, or a fitted `CachedEmbeddings`,
+says which they are, and a cache that has another model's vectors under one of their names is refused: nothing else
+would notice. `who` is what error messages call the one that asks: "run 'ridge-bce-all'".
 """
 
 from collections import Counter
@@ -60,21 +61,24 @@ class Embedding:
     """Where vectors are looked for, and where those that are not there are put."""
 
     cache: Path
-    target: Path  # what is embedded goes here: the cache itself, or another that is thrown away later
+    # what is embedded goes here: the cache itself, or another that is thrown away later; None: nothing is embedded
+    target: Path | None
     files: Mapping[str, Path] = field(default_factory=dict)  # weights of encoders that came from a file
 
-    def read(self, posts: Posts, encoders: Sequence[SpaceInfo], run: str) -> tuple[list[Vectors], dict[str, int]]:
+    def read(self, posts: Posts, encoders: Sequence[SpaceInfo], who: str) -> tuple[list[Vectors], dict[str, int]]:
         """The vectors of all posts, and how many distinct contents were embedded for them, by encoder.
 
         Raises:
-            InputError: the table has no column for an encoder, a cache holds another model's vectors, or an encoder
-                cannot be made as the run's was.
+            InputError: the table has no column for an encoder, a cache holds another model's vectors, an encoder
+                cannot be made as it was, or something is lacking and nothing is to be embedded.
         """
-        _check_columns(posts, encoders, run)
-        found = self._look(read_keys(posts) if encoders else {}, encoders, run)
+        _check_columns(posts, encoders, who)
+        found = self._look(read_keys(posts) if encoders else {}, encoders, who)
         embedded: dict[str, int] = {}
         lacking = [each for each in found if each.lacking.any()]
-        if lacking:
+        if lacking and self.target is None:
+            raise InputError(_lacking(self.cache, lacking))
+        if lacking and self.target is not None:
             from embed.again import Lacking, embed_again
 
             wanted = [
@@ -82,53 +86,60 @@ class Embedding:
             ]
             embed_again(posts, wanted, self.target, self.files)
             embedded = {each.info.name: len(each.keys) for each in wanted}
-            self._fill(lacking, run)
+            self._fill(lacking, who)
             if any(each.lacking.any() for each in lacking):
                 raise InputError(f"{posts.path} changed while it was read: run the command again")
         return found, embedded
 
-    def _look(self, keys: dict[Kind, ContentKeys], encoders: Sequence[SpaceInfo], run: str) -> list[Vectors]:
+    def _look(self, keys: dict[Kind, ContentKeys], encoders: Sequence[SpaceInfo], who: str) -> list[Vectors]:
         found = [Vectors.empty(info, keys[kind]) for info in encoders for kind in KINDS if info.spec["kind"] == kind]
-        self._fill(found, run)
+        self._fill(found, who)
         return found
 
-    def _fill(self, found: list[Vectors], run: str) -> None:
+    def _fill(self, found: list[Vectors], who: str) -> None:
         for path in dict.fromkeys([self.cache, self.target]):
-            if not path.exists():
+            if path is None or not path.exists():
                 continue
             with open_cache(path) as cache:
                 for each in found:
                     space = cache.spaces.get(each.info.name)
                     if space is not None:
-                        _check_same(path, space.info, each.info, run)
+                        _check_same(path, space.info, each.info, who)
                         each.fill(space)
 
 
-def _check_columns(posts: Posts, encoders: Sequence[SpaceInfo], run: str) -> None:
+def _check_columns(posts: Posts, encoders: Sequence[SpaceInfo], who: str) -> None:
     columns = {"image": posts.image_column, "text": posts.text_column}
     for info in encoders:
         kind = info.spec.get("kind")
         if kind not in columns:
-            raise InputError(
-                f"run {run!r} has encoder {info.name!r} of kind {kind!r}: expected image or text: fit again"
-            )
+            raise InputError(f"{who} has encoder {info.name!r} of kind {kind!r}: expected image or text: fit again")
         if columns[kind] is None:
             what, name, flag = WAYS[kind]
             raise InputError(
-                f"{posts.path} has no column of {what} (found {', '.join(posts.columns[:12])}), and run {run!r} reads "
+                f"{posts.path} has no column of {what} (found {', '.join(posts.columns[:12])}), and {who} reads "
                 f"them with {info.name}: rename one to {name!r} or pass {flag} NAME"
             )
 
 
-def _check_same(path: Path, held: SpaceInfo, wanted: SpaceInfo, run: str) -> None:
+def _check_same(path: Path, held: SpaceInfo, wanted: SpaceInfo, who: str) -> None:
     if held.same_rows(wanted):
         return
     from embed.writer import difference
 
     what, here, expected = difference(held, wanted)
     raise InputError(
-        f"{path} holds {held.name!r} made with {what} {here}, run {run!r} was fitted on {expected}: "
-        "pass the run's own --cache, or a new one, or fit again"
+        f"{path} holds {held.name!r} made with {what} {here}, {who} was fitted on {expected}: "
+        "pass the cache it was fitted on, or a new one, or fit again"
+    )
+
+
+def _lacking(cache: Path, lacking: Sequence[Vectors]) -> str:
+    first, n = lacking[0], int(lacking[0].lacking.sum())
+    more = f" ({len(lacking)} encoders lack some)" if len(lacking) > 1 else ""
+    return (
+        f"{cache} lacks {first.info.name!r} for {n:,} of {len(first.lacking):,} posts{more}: expected all of them: "
+        "pass embed=True, or run python -m embed.extract first"
     )
 
 
