@@ -2,7 +2,8 @@
 
 A folder holds `run.json`, `predictions.parquet` (out-of-fold), the final model refitted on all posts and the scaling
 it expects, with the SHA-256 of each file. No pickle: loading a run executes nothing. The digests are verified before
-anything is parsed, since LightGBM aborts the process on a truncated model file.
+anything is parsed, since LightGBM aborts the process on a truncated model file. README.md, the model card, is for
+people to complete: it is written with the rest and is not among the digests.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.config import InputError
 from data.files import atomic_folder, sha256_file
+from regress.card import CARD, card
 from regress.fitted import Fitted
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def save_run(folder: Path, manifest: dict[str, Any], predictions: "pd.DataFrame"
         }
         text = json.dumps({"format": FORMAT, **manifest, "files": files}, indent=2, ensure_ascii=False, allow_nan=False)
         (new / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        (new / CARD).write_text(card(manifest), encoding="utf-8")
     return load_run(folder)
 
 
