@@ -70,6 +70,7 @@ class Fit(PostsOptions):
     cache: Path = option("where the embeddings are kept", DEFAULT_CACHE, metavar="FILE")
     refit: bool = option("fit again what is kept already", False)
     out: Path = option("folder that the runs are written to", DEFAULT_RUNS, metavar="FOLDER")
+    log: Literal["mlflow"] | None = option("log each run there too (extra: mlflow)")
     json: bool = option("print one JSON object at the end instead of the table", False)
 
 
@@ -133,11 +134,14 @@ def run(config: Fit) -> FittedRuns:
     """Fit every combination of model, loss, sampler and feature set.
 
     Raises:
-        InputError: a name is unknown, the table's counts cannot be right, or the cache lacks these posts.
+        InputError: a name is unknown, the table's counts cannot be right, the cache lacks these posts, or the log
+            cannot be written.
     """
     from regress.experiment import prepare
+    from regress.log import MlflowLog
 
     start = time.perf_counter()
+    log = MlflowLog.open() if config.log else None
     experiments = prepare(config)
     work = [(each, *pair) for each in experiments for pair in each.grid.setups(each.features)]
     runs, skipped = [], 0
@@ -146,6 +150,8 @@ def run(config: Fit) -> FittedRuns:
             made, was_there = experiment.fit(setup, features, shown.update)
             if was_there:
                 shown.skip(experiment.fits(setup))
+            if log is not None:
+                log.add(made)
             runs.append(made)
             skipped += was_there
     notes = [note for each in experiments for note in each.notes]

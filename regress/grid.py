@@ -31,7 +31,7 @@ FITS = "fits"
 # what makes runs comparable, and where they go: given once, for all fits
 SHARED = (
     *("posts", "id_column", "text_column", "image_column", "image_root", "target", "trials", "min_trials"),
-    *("group", "time", "leakage", "folds", "drop_invalid", "refit", "cache", "out"),
+    *("group", "time", "leakage", "folds", "drop_invalid", "refit", "cache", "out", "log"),
 )
 WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", str: "text", Path: "the text of a path"}
 

@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from data.config import InputError, argument, main, option
 from data.posts import PostsOptions
@@ -52,6 +52,7 @@ class Study(PostsOptions):
     refit: bool = option("fit again what is kept already", False)
     cache: Path | None = option("where the embeddings are kept (default: cache.h5)", metavar="FILE")
     out: Path | None = option(f"folder that the runs are written to (default: {DEFAULT_RUNS})", metavar="FOLDER")
+    log: Literal["mlflow"] | None = option("log each run there too (extra: mlflow)")
     json: bool = option("print one JSON object at the end instead of the table", False)
 
     def given(self) -> dict[str, Any]:
