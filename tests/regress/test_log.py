@@ -72,10 +72,10 @@ def test_a_run_is_logged_as_its_manifest_says(place: Path) -> None:
 
 def test_a_call_that_is_repeated_logs_nothing_twice(place: Path) -> None:
     fit(config())
-    before = {run.info.run_id for run in logged()}
+    before = {(run.info.run_id, run.info.end_time) for run in logged()}
     assert fit(config()).skipped == 2
     fit(config(refit=True))
-    assert {run.info.run_id for run in logged()} == before
+    assert {(run.info.run_id, run.info.end_time) for run in logged()} == before
     fit(config(seed=1))
     assert len(logged()) == 4
 
