@@ -109,7 +109,8 @@ def _labels(small: frozenset[str], large: frozenset[str], known: dict[str, str])
 def _joined(features: frozenset[str], known: dict[str, str]) -> str:
     """ "pictures + texts + statistics", each once; an encoder of unknown modality by its name."""
     kinds = {known.get(name, name) for name in features}
-    return " + ".join(WORDS.get(kind, kind) for kind in sorted(kinds, key=lambda k: (k not in WORDS, k)))
+    order = [*(kind for kind in WORDS if kind in kinds), *sorted(kinds - WORDS.keys())]
+    return " + ".join(WORDS.get(kind, kind) for kind in order)
 
 
 def _model(entry: Entry) -> str:
@@ -122,4 +123,4 @@ def _finding(gain: Difference) -> Finding:
         return "helps"
     if gain.high < 0:
         return "hurts"
-    return "adds nothing" if -MARGIN < gain.low and gain.high < MARGIN else "unproven"
+    return "adds nothing" if gain.low > -MARGIN and gain.high < MARGIN else "unproven"

@@ -16,12 +16,13 @@ from regress.benefit import NOTHING, RANDOM, Benefit
 from regress.dispersion import fit_prior
 from regress.entry import Entry
 from regress.runs import Predictions, leader
-from regress.standing import ALPHA, Standing
 from regress.stack import logits
+from regress.standing import ALPHA, Standing
 from regress.wording import command
 
 MOST = 3
 ENOUGH_REPEATS = 4  # of the folds; more of them hardly make a test finer
+RIVALS = 2  # that the leading run is compared with again
 LUCK = 0.5  # share of the rates' variance that chance makes, from which on rarely seen posts are mostly noise
 OFF = 0.05  # bias that is worth a calibration
 ALIKE = 0.95  # correlation of logits above which two models have nothing to tell each other
@@ -131,14 +132,14 @@ def settle(f: Findings) -> Advice | None:
         return None
     rivals = f.unsettled
     if rivals:
-        least = min(p for place in rivals if (p := f.standings[place].p_best) is not None)
         who = f.entries[rivals[0]].name if len(rivals) == 1 else f"{len(rivals)} other useful runs"
-        why = f"{ground.folds} × {repeats} folds do not tell {f.best.name} from {who} (p ≥ {least:.2f})."
+        more = f"; with the nearest {RIVALS} alone fewer pairs are tested" if len(rivals) > RIVALS else ""
+        why = f"{ground.folds} × {repeats} folds do not tell {f.best.name} from {who}{more}."
     elif f.best.verdict == "UNPROVEN":
         why = f"{ground.folds} × {repeats} folds do not prove {f.best.name} better than the mean."
     else:
         return None
-    involved = [f.best, *(f.entries[place] for place in rivals)]
+    involved = [f.best, *(f.entries[place] for place in rivals[:RIVALS])]
     folds = f"{ground.folds}x{ENOUGH_REPEATS}"
     return Advice("folds", "Repeat the folds", why, command(_together(involved) | {"folds": folds}))
 
@@ -155,7 +156,9 @@ def drop_a_modality(f: Findings) -> Advice | None:
 
 def add_a_modality(f: Findings) -> Advice | None:
     """All runs read one and the same modality."""
-    known = {kind for e in f.entries for name in e.features for kind in [e.modalities.get(name)] if kind != "statistics"}
+    known = {
+        kind for e in f.entries for name in e.features for kind in [e.modalities.get(name)] if kind != "statistics"
+    }
     if f.best.is_reference or len(known) != 1 or None in known:
         return None
     why = f"All runs read {'pictures' if known == {'image'} else 'texts'} alone."

@@ -14,7 +14,7 @@ from regress.fit import DEFAULT_RUNS
 from regress.lines import aligned, cut, printable
 
 if TYPE_CHECKING:
-    from regress.benefit import Benefit
+    from regress.analysis import Analysis
     from regress.entry import Entry
     from regress.standing import Standing
 
@@ -41,29 +41,27 @@ class Compare:
 class Comparison:
     """The runs, best D² first, and where their report is."""
 
-    entries: "list[Entry]"
-    standings: "list[Standing]"
-    benefits: "list[Benefit]"  # of the runs with a sampler
+    analysis: "Analysis"
     out: Path
 
     def to_json(self) -> dict[str, Any]:
-        judged = [benefit.to_json(self.entries) for benefit in self.benefits]
-        both = zip(self.entries, self.standings, strict=True)
-        return {"runs": [entry.to_json() | standing.to_json() for entry, standing in both], "oversampling": judged}
+        return self.analysis.to_json()
 
     def __str__(self) -> str:
-        best = self.entries[0].scores
+        entries, standings = self.analysis.entries, self.analysis.standings
+        best = entries[0].scores
         mean = ["predicting the mean", "0.000", "", "0.000", _fixed(best["log_loss_mean"], 4)]
         floor = ["floor: label entropy", "1.000", "", "1.000", _fixed(best["log_loss_floor"], 4)]
-        rows = [_row(entry, standing) for entry, standing in zip(self.entries, self.standings, strict=True)]
+        rows = [_row(entry, standing) for entry, standing in zip(entries, standings, strict=True)]
         rows += [[*row, *[""] * (len(HEAD) - len(row))] for row in (mean, floor)]
         return "\n".join([*aligned(HEAD, rows, WIDTH), *self._oversampling(), f"report: {self.out}"])
 
     def _oversampling(self) -> list[str]:
         """A line on all posts and one on rare ones: how many runs each finding has, and those that help."""
-        names = [self.entries[benefit.place].name for benefit in self.benefits]
+        benefits = self.analysis.benefits
+        names = [self.analysis.entries[benefit.place].name for benefit in benefits]
         return [
-            _told(f"oversampling on {what}: ", [getattr(benefit, which) for benefit in self.benefits], names)
+            _told(f"oversampling on {what}: ", [getattr(benefit, which) for benefit in benefits], names)
             for which, what in (("everywhere", "all posts (log loss)"), ("rare", "rare posts (SERA)"))
             if names
         ]
@@ -102,11 +100,10 @@ def run(config: Compare) -> Comparison:
         InputError: there are no runs, one is damaged, they cannot be compared, or the report cannot be written.
     """
     from data.files import atomic_write
-    from regress.benefit import benefits
+    from regress.analysis import Analysis
     from regress.gallery import Gallery, choose_posts, read_contents
     from regress.report import render
     from regress.runs import choose, read_predictions
-    from regress.standing import standings
 
     if config.gallery < 0:
         raise InputError(f"--gallery {config.gallery}: expected 0 or more, the number of posts to show")
@@ -117,14 +114,14 @@ def run(config: Compare) -> Comparison:
         print(_left_out(entries[0], others), file=sys.stderr)
     predictions = read_predictions(entries)
     picks = choose_posts(entries, predictions, config.gallery)
-    judged, standing = benefits(entries, predictions), standings(entries, predictions)
-    html = render(entries, predictions, standing, judged, Gallery(picks, read_contents(entries[0], predictions, picks)))
+    analysis = Analysis.of(entries, predictions)
+    html = render(analysis, Gallery(picks, read_contents(entries[0], predictions, picks)))
     try:
         with atomic_write(config.out, "w") as file:
             file.write(html)
     except OSError as why:
         raise InputError(f"--out {str(config.out)!r} cannot be written ({why.strerror}): name another file") from None
-    return Comparison(entries, standing, judged, config.out)
+    return Comparison(analysis, config.out)
 
 
 def _left_out(first: "Entry", others: "list[Entry]") -> str:

@@ -70,9 +70,7 @@ def pairs(entries: Sequence[Entry], predictions: Predictions, p: PValues) -> lis
     places = list(combinations(range(min(len(entries), READABLE)), 2))
     level = 1 - ALPHA / max(len(places), 1)
     losses, clusters = predictions.losses, np.unique(predictions.clusters, return_inverse=True)[1]
-    return [
-        Pair(a, b, paired(losses[a] - losses[b], clusters, level), _p_of(p, entries, a, b)) for a, b in places
-    ]
+    return [Pair(a, b, paired(losses[a] - losses[b], clusters, level), _p_of(p, entries, a, b)) for a, b in places]
 
 
 def _p_of(p: PValues, entries: Sequence[Entry], a: int, b: int) -> float | None:

@@ -39,7 +39,7 @@ class StratumError:
 
     predicted: float  # mean prediction
     excess: float  # mean log loss above the floor, nats
-    gain: Difference  # mean log loss less that of predicting the mean; below 0 the run is better; 95 %
+    gain: Difference  # mean log loss of predicting the mean less the run's; above 0 the run is better; 95 %
     share: float  # of the run's excess log loss over all posts
 
 
@@ -53,7 +53,8 @@ class Strata:
 
     def to_json(self, entries: Sequence[Entry]) -> dict[str, Any]:
         bins = [asdict(each) for each in self.bins]
-        return {"by": self.by, "bins": bins, "runs": {e.name: _told(x) for e, x in zip(entries, self.errors, strict=True)}}
+        runs = {entry.name: _told(errors) for entry, errors in zip(entries, self.errors, strict=True)}
+        return {"by": self.by, "bins": bins, "runs": runs}
 
 
 def _told(errors: Sequence[StratumError]) -> list[dict[str, Any]]:
@@ -74,7 +75,7 @@ def strata(predictions: Predictions) -> list[Strata]:
         ("trials", trials, quantile_bins(trials, TRIAL_QUANTILES)),
     ]
     floor = label_entropy(y)
-    excess, gain = predictions.losses - floor, predictions.losses - cross_entropy(y, predictions.mean)
+    excess, gain = predictions.losses - floor, cross_entropy(y, predictions.mean) - predictions.losses
     return [
         Strata(
             by,

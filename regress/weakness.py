@@ -27,10 +27,11 @@ def weaknesses(entries: Sequence[Entry], predictions: Predictions, strata: Seque
 
 
 def _largest(strata: Strata, place: int) -> str:
-    """The bin of rates that makes most of the loss that a perfect model would not have."""
-    k = max(range(len(strata.bins)), key=lambda i: strata.errors[place][i].share)
+    """The bin of rates that makes most of the loss that a perfect model would not have, beyond its share of posts."""
+    n = sum(each.posts for each in strata.bins)
+    k = max(range(len(strata.bins)), key=lambda i: strata.errors[place][i].share - strata.bins[i].posts / n)
     bin_, error = strata.bins[k], strata.errors[place][k]
-    posts = bin_.posts / sum(each.posts for each in strata.bins)
+    posts = bin_.posts / n
     where = f"with rates from {percent(bin_.low)} to {percent(bin_.high)}" if bin_.high > 0 else "with a rate of zero"
     return (
         f"{percent(error.share)} of its excess log loss is on the {percent(posts)} of posts {where}: "
@@ -51,7 +52,7 @@ def _top(predictions: Predictions, place: int) -> str:
 
 def _no_better(strata: Strata, place: int, trials: str) -> str | None:
     """The bins of trials in which it is not proven better than predicting the mean, where there are others."""
-    open_ = [k for k, error in enumerate(strata.errors[place]) if error.gain.high >= 0]
+    open_ = [k for k, error in enumerate(strata.errors[place]) if error.gain.low <= 0]
     if not open_ or len(open_) == len(strata.bins):
         return None
     spans = [f"{strata.bins[k].low:,.0f} to {strata.bins[k].high:,.0f}" for k in open_]
