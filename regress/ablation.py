@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, Literal
 
+from data.page import fixed
 from data.targets import label_entropy
 from regress.entry import Entry
 from regress.inference import LEVEL, Difference, paired
@@ -33,7 +34,8 @@ class Addition:
 
     def __str__(self) -> str:
         """One sentence, only as strong as the interval."""
-        span = f"(D² {self.gain.mean:+.3f}, {self.gain.low:+.3f} to {self.gain.high:+.3f})".replace("-", "−")
+        mean, low, high = (_signed(value) for value in (self.gain.mean, self.gain.low, self.gain.high))
+        span = f"(D² {mean}, {low} to {high})"
         added = f"{self.added[0].upper()}{self.added[1:]}"
         return {
             "helps": f"{added} add to {self.to} {span}.",
@@ -89,6 +91,10 @@ def ablations(entries: Sequence[Entry], predictions: Predictions) -> list[Ablati
         places = [(place, _joined(features, known)) for features, place in sets.items()]
         found.append(Ablation(_model(entries[places[0][0]]), places, additions))
     return found
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if round(value, 3) > 0 else ''}{fixed(value, 3)}"
 
 
 def _steps(sets: Iterable[frozenset[str]]) -> list[tuple[frozenset[str], frozenset[str]]]:

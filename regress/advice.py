@@ -13,7 +13,6 @@ import numpy as np
 from data.page import percent
 from regress.ablation import Ablation
 from regress.benefit import NOTHING, RANDOM, Benefit
-from regress.dispersion import fit_prior
 from regress.entry import Entry
 from regress.runs import Predictions, leader
 from regress.stack import logits
@@ -167,9 +166,8 @@ def add_a_modality(f: Findings) -> Advice | None:
 
 def ask_for_trials(f: Findings) -> Advice | None:
     """Chance in the counts makes most of what the rates vary by."""
-    y, trials = f.predictions.y, f.predictions.trials
-    likely = fit_prior(y, trials).shrunken(y, trials)
-    share = min(float(np.mean(likely * (1 - likely) / trials)) / max(float(y.var()), np.finfo(float).tiny), 1.0)
+    y, p, trials = f.predictions.y, f.predictions.p[f.first], f.predictions.trials
+    share = min(float(np.mean(p * (1 - p) / trials)) / max(float(y.var()), np.finfo(float).tiny), 1.0)
     middle = int(np.median(trials))
     if share < LUCK or middle <= f.best.ground.min_trials:
         return None

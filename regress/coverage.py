@@ -1,7 +1,8 @@
 """Do the 90 % intervals hold nine in ten posts, and how wide are they? By quarters of the prediction, out of sample.
 
 The intervals that a run keeps were fitted on the very predictions they would be counted on here, so they are fitted
-again on one half of the posts and counted on the other, both ways; posts that belong together stay together.
+again on one half of the posts and counted on the other, both ways; posts that belong together stay together. Only the
+correlation of the trials, one number of all posts, is the run's own: to find it is most of the work.
 """
 
 from collections.abc import Sequence
@@ -61,22 +62,21 @@ def coverages(entries: Sequence[Entry], predictions: Predictions, most: int) -> 
     half = _halves(predictions.clusters)
     if min(half.sum(), (~half).sum()) < LEAST:
         return []
-    kept = [place for place, entry in enumerate(entries) if entry.intervals is not None]
-    return [_coverage(predictions, place, half) for place in kept[:most]]
+    kept = [(place, entry.intervals.rho) for place, entry in enumerate(entries) if entry.intervals is not None]
+    return [_coverage(predictions, place, rho, half) for place, rho in kept[:most]]
 
 
 def _halves(clusters: NDArray[np.int64]) -> NDArray[np.bool_]:
     """bool (n,): half of the clusters, drawn by a fixed seed."""
-    _, index = np.unique(clusters, return_inverse=True)
-    k = int(index.max()) + 1
-    return (np.random.default_rng(0).permutation(k) < k // 2)[index]
+    k = int(clusters.max()) + 1
+    return (np.random.default_rng(0).permutation(k) < k // 2)[clusters]
 
 
-def _coverage(predictions: Predictions, place: int, half: NDArray[np.bool_]) -> Coverage:
+def _coverage(predictions: Predictions, place: int, rho: float, half: NDArray[np.bool_]) -> Coverage:
     y, p, trials = predictions.y, predictions.p[place], predictions.trials
     low, high = np.empty_like(y), np.empty_like(y)
     for fitted, counted in ((half, ~half), (~half, half)):
-        made = PostIntervals.from_json(post_intervals(y[fitted], p[fitted], trials[fitted]))
+        made = PostIntervals.from_json(post_intervals(y[fitted], p[fitted], trials[fitted], rho=rho))
         low[counted], high[counted] = made(p[counted], trials[counted])
     inside = ((low - 1e-12 <= y) & (y <= high + 1e-12)).astype(np.float64)
     quarters = [

@@ -43,7 +43,7 @@ class Predictions:
     y: NDArray[np.float64]  # (n,) rates
     trials: NDArray[np.float64]  # (n,)
     mean: NDArray[np.float64]  # (n,) the training mean of each post's fold
-    clusters: NDArray[np.int64]  # (n,) posts that share a picture, a text or a group
+    clusters: NDArray[np.int64]  # (n,) from 0: posts that share a picture, a text or a group
     p: NDArray[np.float64]  # (runs, n), in the order of the entries
     raw: NDArray[np.float64]  # (runs, n) before calibration; p itself where a run kept no others
 
@@ -146,7 +146,7 @@ def read_predictions(entries: Sequence[Entry]) -> Predictions:
         y=first["y"].to_numpy(),
         trials=first["trials"].to_numpy(),
         mean=first["mean"].to_numpy(),
-        clusters=first["cluster"].to_numpy(),
+        clusters=np.unique(first["cluster"].to_numpy(), return_inverse=True)[1].astype(np.int64),
         p=np.stack([table["prediction"].to_numpy() for table in tables]),
         raw=np.stack([table[RAW].to_numpy() for table in tables]),
     )

@@ -69,7 +69,7 @@ def pairs(entries: Sequence[Entry], predictions: Predictions, p: PValues) -> lis
     """The first `READABLE` runs, each against each; `p` is what `adjusted` gave for all runs."""
     places = list(combinations(range(min(len(entries), READABLE)), 2))
     level = 1 - ALPHA / max(len(places), 1)
-    losses, clusters = predictions.losses, np.unique(predictions.clusters, return_inverse=True)[1]
+    losses, clusters = predictions.losses, predictions.clusters
     return [Pair(a, b, paired(losses[a] - losses[b], clusters, level), _p_of(p, entries, a, b)) for a, b in places]
 
 

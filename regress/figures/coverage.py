@@ -7,7 +7,7 @@ from regress.coverage import Coverage
 from regress.figures.axes import Linear
 from regress.intervals import LEVEL
 
-_W, _H = 230, 56
+_W, _H, _PAD = 230, 62, 7
 _X = Linear(0.7, 1.0, 12, _W - 12)
 
 
@@ -21,7 +21,7 @@ def coverage_row(found: Coverage) -> Markup:
     """A dot and a whisker for each quarter, the lowest predictions on top."""
     parts = [line(_X.at(LEVEL), 0, _X.at(LEVEL), _H, "diagonal")]
     for k, quarter in enumerate(found.quarters):
-        y = _H * (k + 0.5) / max(len(found.quarters), 1)
+        y = _PAD + (_H - 2 * _PAD) * (k + 0.5) / len(found.quarters)
         parts.append(line(_X.at(quarter.covered.low), y, _X.at(quarter.covered.high), y, "whisker"))
         parts.append(f'<circle class="dot" cx="{_X.at(quarter.covered.mean):.1f}" cy="{y:.1f}" r="4"/>')
     return svg(_W, _H, None, parts)

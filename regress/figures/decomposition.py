@@ -55,10 +55,11 @@ def _lines(x: Linear, y: Linear, scale: float) -> list[str]:
         ends = f"M{x.at(start):.1f} {y.at(start + level):.1f}L{x.at(end):.1f} {y.at(end + level):.1f}"
         parts.append(f'<path class="{kind}" d="{ends}"/>')
         label = f"D² {number(d2)}" if d2 else "D² 0: the mean"
-        outside = end < x.high  # leaves through the roof
-        place = (x.at(end), _TOP - 4) if outside else (_RIGHT, y.at(end + level) - 4)
-        if place[0] > _LEFT + 170 or not outside:
-            parts.append(text(*place, label, "soft", "middle" if outside and place[0] < _RIGHT - 40 else "end"))
+        if end < x.high:  # it leaves through the roof, where the axis' title is on the left
+            if x.at(end) > _LEFT + 190:
+                parts.append(text(x.at(end), _TOP - 4, label, "soft"))
+        else:
+            parts.append(text(_RIGHT, y.at(end + level) - 4, label, "soft", "end"))
     return parts
 
 

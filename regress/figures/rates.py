@@ -62,7 +62,7 @@ def _cut_labels(bars: Histogram, ceiling: float) -> list[str]:
 
 
 # The joint distribution above the marginal one: the same columns, and a row of the zeros below the others.
-_ROOF, _FLOOR, _ROW = 8, 180, (192, 206)  # of the plane, and of the row
+_ROOF, _FLOOR, _ROW = 22, 186, (198, 212)  # of the plane, and of the row
 _LEVELS = 6  # of opacity, equal steps of the logarithm of the number of posts
 
 
@@ -83,7 +83,7 @@ def density(y: NDArray[np.float64], p: NDArray[np.float64], axis: RateAxis, labe
         parts.append(text(_LEFT - 7, height + 4, percent(tick), "", "end"))
     if (y <= 0).any():
         parts.append(text(_LEFT - 7, _ROW[1] - 3, "zero", "", "end"))
-    parts.append(text(_ATOM[0] - 6, _ROOF + 2, "true", "soft", "start"))
+    parts.append(text(_LEFT - 7, 9, "true ↑", "soft", "end"))
     return svg(_W, _ROW[1] + 4, label, parts)
 
 

@@ -59,4 +59,5 @@ def _upper(way: Strata, k: int) -> str:
     high = way.bins[k].high
     if way.by == "rate":
         return f"{100 * high:.2g}" if high < 1 else "100"
-    return f"{high:,.0f}" if high < 1000 else f"{high / 1000:.3g}k" if high < 1e6 else f"{high / 1e6:.3g}M"
+    unit, letter = (1, "") if high < 1000 else (1000, "k") if high < 1e6 else (1e6, "M")
+    return f"{high / unit:.{0 if high / unit >= 10 or unit == 1 else 1}f}{letter}"
