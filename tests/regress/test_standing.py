@@ -90,7 +90,7 @@ def test_the_table_and_the_report_show_them(write: Callable[..., Path], tmp_path
     write("alike", 0.8, kept(ALIKE))
     done = run(Compare(runs=tmp_path / "runs", out=tmp_path / "report.html", gallery=6))
     lines = str(done).splitlines()
-    p = done.standings[1].p_best
+    p = done.analysis.standings[1].p_best
     assert p is not None
     assert lines[0].split()[-6:] == ["p", "mean", "p", "best", "verdict", "seconds"]
     assert "<0.001" in lines[1]
