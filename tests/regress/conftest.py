@@ -82,7 +82,7 @@ class World:
         (folder / "model.txt").write_text("tree\n", encoding="utf-8")
         manifest = self.manifest(model, p)
         for key, value in changes.items():
-            nested = isinstance(value, dict) and isinstance(manifest[key], dict)
+            nested = isinstance(value, dict) and isinstance(manifest.get(key), dict)
             manifest[key] = manifest[key] | value if nested else value
         if "comparable" not in changes:
             ground = [manifest["posts"]["sha256"], manifest["target"], manifest["folds"]["digest"]]
