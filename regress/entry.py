@@ -91,7 +91,7 @@ class Entry:
     verdict: str
     why: str
     seconds: float
-    seconds_by: dict[str, float]  # of the folds, of the final fit
+    seconds_by: dict[str, float]  # of reading the features, not in `seconds`; of the folds, of the final fit
     created: str
     comparable: str
     config: dict[str, Any]  # flags of the command that fitted it
@@ -146,7 +146,7 @@ def read_entry(folder: Path) -> Entry:
             verdict=str(m["verdict"]["name"]),
             why=str(m["verdict"]["why"]),
             seconds=float(m["seconds"]["total"]),
-            seconds_by=_numbers({name: m["seconds"].get(name) for name in ("folds", "final")}),
+            seconds_by=_numbers({name: m["seconds"].get(name) for name in ("features", "folds", "final")}),
             created=str(m["created"]),
             comparable=str(m["comparable"]),
             config=dict(m["config"]),

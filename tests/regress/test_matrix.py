@@ -1,4 +1,4 @@
-"""The square of pairs: what one run is against another, the other is against it, and colour only where it is settled."""
+"""The square of pairs: one run against another is the reverse of that other against it; colour where it is settled."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -94,7 +94,5 @@ def test_clusters_widen_the_intervals() -> None:
 
 def test_a_single_bin_is_no_finding() -> None:
     found = predictions()
-    same = Predictions(
-        found.ids, found.rows, found.y, np.full(N, 7.0), found.mean, found.clusters, found.p, found.raw
-    )
+    same = Predictions(found.ids, found.rows, found.y, np.full(N, 7.0), found.mean, found.clusters, found.p, found.raw)
     assert [way.by for way in strata(same)] == ["rate"]
