@@ -16,7 +16,7 @@ from regress.entry import Entry
 from regress.metrics import cross_entropy
 from regress.recalibration import Recalibration, recalibrations
 from regress.runs import Predictions
-from regress.standing import READABLE, Pair, Standing, adjusted, pairs, standings
+from regress.standing import READABLE, Pair, Standing, adjusted, all_pairs, standings
 from regress.strata import Strata, strata
 from regress.weakness import weaknesses
 
@@ -54,7 +54,7 @@ class Analysis:
             entries=entries,
             predictions=predictions,
             standings=standing,
-            pairs=pairs(entries, predictions, p),
+            pairs=all_pairs(entries, predictions, p),
             benefits=judged,
             ablations=ablated,
             strata=found,

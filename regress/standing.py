@@ -65,7 +65,7 @@ def standings(entries: Sequence[Entry], predictions: Predictions, p: PValues | N
     return found
 
 
-def pairs(entries: Sequence[Entry], predictions: Predictions, p: PValues) -> list[Pair]:
+def all_pairs(entries: Sequence[Entry], predictions: Predictions, p: PValues) -> list[Pair]:
     """The first `READABLE` runs, each against each; `p` is what `adjusted` gave for all runs."""
     places = list(combinations(range(min(len(entries), READABLE)), 2))
     level = 1 - ALPHA / max(len(places), 1)

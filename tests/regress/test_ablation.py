@@ -72,6 +72,16 @@ def test_noise_hurts_and_few_posts_cannot_tell(world: Any, plant: Any) -> None:
     assert findings[("texts", "statistics")] == "unproven"
 
 
+def test_a_gain_within_luck_is_not_claimed(world: Any, plant: Any) -> None:
+    good = world.like(0.8)
+    plant("bert", np.clip(good * world.random.lognormal(0, 0.22, world.n), 1e-4, 1))
+    plant("eff+bert", np.clip(good * world.random.lognormal(0, 0.2, world.n), 1e-4, 1))
+    (addition,) = found(world)[0].additions
+    assert addition.gain.low < 0 < addition.gain.mean
+    assert addition.finding == "unproven"
+    assert str(addition).startswith("Whether pictures add to texts, these posts cannot tell (D² +")
+
+
 def test_only_the_next_larger_set_is_compared(world: Any, plant: Any) -> None:
     for features in ("bert", "eff+bert", "eff+bert+count"):
         plant(features, world.like(0.5))

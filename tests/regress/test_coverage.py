@@ -10,7 +10,7 @@ import pytest
 from regress import coverage
 from regress.coverage import coverages
 from regress.entry import read_entry
-from regress.intervals import post_intervals
+from regress.intervals import PostIntervals, post_intervals
 from regress.runs import read_predictions
 
 
@@ -47,17 +47,23 @@ def test_nine_in_ten_are_covered_in_every_quarter(write: Any) -> None:
 
 def test_they_are_counted_on_posts_they_were_not_fitted_on(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     entries, predictions = write(300)
-    fitted: list[np.ndarray] = []
-    real = post_intervals
+    fitted: list[set[float]] = []
+    counted: list[set[float]] = []
 
-    def watched(y: Any, p: Any, trials: Any, **given: Any) -> Any:
-        fitted.append(y)
-        return real(y, p, trials, **given)
+    def fit(y: Any, p: Any, trials: Any, **given: Any) -> Any:
+        fitted.append(set(p))
+        return post_intervals(y, p, trials, **given)
 
-    monkeypatch.setattr(coverage, "post_intervals", watched)
+    def count(self: PostIntervals, p: Any, trials: Any) -> Any:
+        counted.append(set(p))
+        return called(self, p, trials)
+
+    called = PostIntervals.__call__
+    monkeypatch.setattr(coverage, "post_intervals", fit)
+    monkeypatch.setattr(PostIntervals, "__call__", count)
     coverages(entries, predictions, 30)
-    assert len(fitted) == 2
-    assert sorted(np.concatenate(fitted)) == sorted(predictions.y)  # each post on one side, once
+    assert [a & b for a, b in zip(fitted, counted, strict=True)] == [set(), set()]
+    assert counted[0] | counted[1] == set(predictions.p[0])
 
 
 def test_posts_of_one_cluster_are_in_one_half(write: Any) -> None:

@@ -157,12 +157,24 @@ def test_only_what_calibration_moved_is_said_to_be_calibrated(compared: Compared
     (moved,) = told["calibration"]
     assert moved["run"] == "texts"
     assert moved["bias"][0] == pytest.approx(1.7 * moved["bias"][1], rel=0.1)
-    assert 'class="before"' in page
+    words = page[page.index('aria-labelledby="words"') : page.index('aria-labelledby="coverage"')]
+    assert words.count('class="before"') == 10  # groups of one run
 
 
 def test_leakage_is_told_from_the_laxest_folds_to_the_strictest(compared: Compared, rich: None) -> None:
     text = text_of(compared()[0], "leakage")
     assert text.index("random") < text.index("purged")
+
+
+def test_the_errors_told_are_the_leading_runs(compared: Compared, world: Any) -> None:
+    unproven = {"name": "UNPROVEN", "why": "The interval spans 0."}
+    world.write(world.folder / "runs", "ridge", world.like(0.2), name="lucky", metrics={"d2": 0.9}, verdict=unproven)
+    useful = {"name": "USEFUL", "why": "It is."}
+    world.write(world.folder / "runs", "ridge", world.like(0.8), name="solid", metrics={"d2": 0.5}, verdict=useful)
+    page, told = compared()
+    assert "solid by true rate" in text_of(page, "strata")
+    for error in told["strata"][0]["runs"]["solid"]:
+        assert f"{error['excess']:.4f}" in text_of(page, "strata")
 
 
 def test_many_runs_are_folded_and_a_matrix_stays_readable(compared: Compared, world: Any) -> None:

@@ -47,7 +47,11 @@ def test_the_level_of_the_highest_predictions(read: Any, make_world: Any, times:
     entries, predictions = read
     rate = make_world(n=2000).rate  # the same seed: what the counts were drawn from
     second = said(entries, predictions, rate * times)[1]
-    assert second.startswith("Its highest tenth of predictions say ")
+    highest = 100 * np.sort(np.clip(rate * times, 1e-4, 1 - 1e-4))[-200:].mean()
+    truth = 100 * predictions.y[np.argsort(rate)[-200:]].mean()
+    assert second.startswith(
+        f"Its highest tenth of predictions say {highest:.1f}\u00a0%, the truth is {truth:.1f}\u00a0%"
+    )
     assert second.endswith(f": {judged}.")
 
 
