@@ -18,9 +18,10 @@ from regress.run import MANIFEST, Run, load_run
 
 SCORES = (
     *("d2", "d2_low", "d2_high", "d2_trials", "log_loss", "log_loss_mean", "log_loss_floor"),
-    *("mse", "mae", "sera", "spearman", "bias"),
+    *("miscalibration", "discrimination", "mse", "mae", "mae_rare", "sera", "spearman", "lift", "bias"),
 )
-LATER = {"sera": None, "d2_trials": None}  # scores that the oldest runs do not have
+# scores that older runs do not have
+LATER = dict.fromkeys(("sera", "d2_trials", "miscalibration", "discrimination", "mae_rare", "lift"))
 REFERENCE = "mean"  # the model that predicts the training mean
 SHOWN_DIGEST = 8
 

@@ -16,7 +16,8 @@ from regress.compare import Compare, run
 
 KEYS = [
     *("name", "model", "features", "loss", "oversample", "d2", "d2_low", "d2_high", "d2_trials", "log_loss"),
-    *("log_loss_mean", "log_loss_floor", "mse", "mae", "sera", "spearman", "bias", "verdict", "seconds"),
+    *("log_loss_mean", "log_loss_floor", "miscalibration", "discrimination", "mse", "mae", "mae_rare", "sera"),
+    *("spearman", "lift", "bias", "verdict", "seconds"),
     *("p_mean", "p_best", "log_loss_behind"),
 ]
 Write = Callable[..., Path]
@@ -78,10 +79,14 @@ def test_json_has_exactly_the_promised_keys_and_the_manifests_values(compare: An
         "log_loss": 0.41,
         "log_loss_mean": 0.47,
         "log_loss_floor": 0.35,
+        "miscalibration": 0.01,
+        "discrimination": 0.04,
         "mse": 0.012,
         "mae": 0.071,
+        "mae_rare": 0.3,
         "sera": 1.5,
         "spearman": 0.52,
+        "lift": 3.1,
         "bias": 1.01,
         "verdict": "USEFUL",
         "seconds": 3.25,
