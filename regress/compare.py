@@ -33,7 +33,7 @@ class Compare:
     runs: Path = option("folder that runs are looked for in", DEFAULT_RUNS, metavar="FOLDER")
     target: str | None = option("compare the runs that predict this (default: as the last run)", metavar="ACTIVITY")
     out: Path = option("where the report is written", Path("report.html"), metavar="FILE")
-    gallery: int = option("number of posts shown in the report", 24, metavar="N")
+    gallery: int = option("number of posts shown in the report", 60, metavar="N")
     json: bool = option("print one JSON object instead of the table", False)
 
 
