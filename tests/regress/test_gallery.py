@@ -136,7 +136,9 @@ def test_a_picture_that_compresses_badly_is_small_all_the_same() -> None:
     assert Image.open(file).size == (SIDE // 2, SIDE // 2)  # even the worst quality was too large
 
 
-@pytest.mark.parametrize(("hits", "trials", "low", "high"), [(0, 10, 0, 0.217), (5, 10, 0.224, 0.776), (10, 10, 0.783, 1)])
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high"), [(0, 10, 0, 0.217), (5, 10, 0.224, 0.776), (10, 10, 0.783, 1)]
+)
 def test_the_truths_interval_is_jeffreys(hits: int, trials: int, low: float, high: float) -> None:
     ends = truth_interval(np.array([hits / trials]), np.array([float(trials)]))  # Brown, Cai, DasGupta 2001
     assert [end[0] for end in ends] == pytest.approx([low, high], abs=6e-4)
