@@ -135,12 +135,12 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 
 @pytest.fixture
-def screenshot(tmp_path: Path) -> Callable[[Page, str], Path]:
-    """`screenshot(page, name)` → a PNG of the whole page."""
+def screenshot(tmp_path: Path) -> Callable[..., Path]:
+    """`screenshot(page, name)` → a PNG of the whole page, or with `whole=False` of the window."""
 
-    def take(page: Page, name: str) -> Path:
+    def take(page: Page, name: str, *, whole: bool = True) -> Path:
         folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        page.screenshot(path=folder / f"{name}.png", full_page=whole)
         return folder / f"{name}.png"
 
     return take
