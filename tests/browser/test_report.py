@@ -169,10 +169,11 @@ def test_arrow_keys_go_round_the_posts_shown_and_focus_returns_to_the_last(open_
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     expect(dialog).to_have_accessible_name(ids[-1])
-    dialog.get_by_role("button", name="next post").click()
+    for _ in range(2):
+        dialog.get_by_role("button", name="next post").click()
     dialog.get_by_role("button", name="close").click()
     expect(dialog).to_be_hidden()
-    expect(page.locator(".card:visible .open").first).to_be_focused()
+    expect(page.locator(".card:visible .open").nth(1)).to_be_focused()
 
 
 def test_a_click_beside_the_post_closes_it(open_page: Open, demo: Demo) -> None:
