@@ -1,4 +1,4 @@
-"""Command: compare runs on the same posts, in a table, as JSON, and in a one-file HTML report.
+"""Command: compare runs on the same posts, in a table, as JSON, CSV or Markdown, and in a one-file HTML report.
 
 The scores were computed when the runs were fitted, so ten runs of 25,000 posts are compared in seconds; most of that
 is reading the gallery's pictures.
@@ -7,7 +7,7 @@ is reading the gallery's pictures.
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from data.config import InputError, argument, main, option
 from regress.fit import DEFAULT_RUNS
@@ -33,8 +33,10 @@ class Compare:
     runs: Path = option("folder that runs are looked for in", DEFAULT_RUNS, metavar="FOLDER")
     target: str | None = option("compare the runs that predict this (default: as the last run)", metavar="ACTIVITY")
     out: Path = option("where the report is written", Path("report.html"), metavar="FILE")
-    gallery: int = option("number of posts shown in the report", 24, metavar="N")
+    gallery: int = option("number of posts shown in the report", 60, metavar="N")
     json: bool = option("print one JSON object instead of the table", False)
+    csv: bool = option("print the same numbers as CSV, in full, one row a run", False)
+    markdown: bool = option("print the same numbers as Markdown tables, rounded", False)
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,22 @@ class Comparison:
 
     analysis: "Analysis"
     out: Path
+    form: Literal["table", "csv", "markdown"] = "table"  # what `str` gives
 
     def to_json(self) -> dict[str, Any]:
         return self.analysis.to_json()
 
     def __str__(self) -> str:
+        from regress.formats import as_csv, as_markdown, flat_rows
+
+        if self.form == "table":
+            return self._table()
+        told = self.to_json()
+        places = [benefit.place for benefit in self.analysis.benefits]
+        rows = flat_rows(told["runs"], dict(zip(places, told["oversampling"], strict=True)))
+        return as_csv(rows) if self.form == "csv" else as_markdown(rows)
+
+    def _table(self) -> str:
         entries, standings = self.analysis.entries, self.analysis.standings
         best = entries[0].scores
         mean = ["predicting the mean", "0.000", "", "0.000", _fixed(best["log_loss_mean"], 4)]
@@ -105,6 +118,7 @@ def run(config: Compare) -> Comparison:
     from regress.report import render
     from regress.runs import choose, read_predictions
 
+    form = _form(config)
     if config.gallery < 0:
         raise InputError(f"--gallery {config.gallery}: expected 0 or more, the number of posts to show")
     if config.out.is_dir():
@@ -121,7 +135,14 @@ def run(config: Compare) -> Comparison:
             file.write(html)
     except OSError as why:
         raise InputError(f"--out {str(config.out)!r} cannot be written ({why.strerror}): name another file") from None
-    return Comparison(analysis, config.out)
+    return Comparison(analysis, config.out, form)
+
+
+def _form(config: Compare) -> Literal["table", "csv", "markdown"]:
+    asked = [f"--{name}" for name in ("json", "csv", "markdown") if getattr(config, name)]
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)}: expected one of them, each is printed instead of the table")
+    return "csv" if config.csv else "markdown" if config.markdown else "table"
 
 
 def _left_out(first: "Entry", others: "list[Entry]") -> str:

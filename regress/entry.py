@@ -18,10 +18,10 @@ from regress.run import MANIFEST, Run, load_run
 
 SCORES = (
     *("d2", "d2_low", "d2_high", "d2_trials", "log_loss", "log_loss_mean", "log_loss_floor"),
-    *("miscalibration", "discrimination", "mse", "mae", "sera", "spearman", "lift", "bias"),
+    *("miscalibration", "discrimination", "mse", "mae", "mae_rare", "sera", "spearman", "lift", "bias"),
 )
-# scores that the oldest runs do not have
-LATER = dict.fromkeys(("sera", "d2_trials", "miscalibration", "discrimination", "lift"))
+# scores that older runs do not have
+LATER = dict.fromkeys(("sera", "d2_trials", "miscalibration", "discrimination", "mae_rare", "lift"))
 # what a run is but for its features
 SETUP = ("model", "settings", "members", "loss", "oversample", "rarity", "calibration")
 REFERENCE = "mean"  # the model that predicts the training mean

@@ -1,4 +1,4 @@
-"""A comparison as one HTML file (`data.page`); 10 runs and 24 posts take about 0.3 MB."""
+"""A comparison as one HTML file (`data.page`); 10 runs and 60 posts take about 1 MB."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from data.svg import RateAxis
 from regress import benefit, figures, matrix, panels, wording
 from regress.analysis import Analysis
 from regress.entry import Entry
-from regress.gallery import KINDS, Content, Gallery
+from regress.gallery import KINDS, Content, Gallery, truth_interval
 from regress.inference import COLLAPSED_SHARE, DRAWS, RANK_Z
 from regress.metrics import EPSILON
 from regress.panels import View
@@ -38,6 +38,8 @@ class Card:
     count: int
     trials: int
     truth: float
+    low: float  # the rate behind the truth, by its trials
+    high: float
     span: str  # the interval of the leading run for a post with so many trials, or ""
     predictions: list[float]
 
@@ -69,7 +71,7 @@ def render(analysis: Analysis, gallery: Gallery) -> str:
         "commands": list(dict.fromkeys(wording.command(e.config) for e in entries)),
         "environments": _environments(views),
     }
-    return page.render(TEMPLATES, "report.html", context)
+    return page.render(TEMPLATES, "report.html", context, script="report.js")
 
 
 def _answer(analysis: Analysis, views: Sequence[View]) -> dict[str, Any]:
@@ -130,6 +132,7 @@ def _gallery(entries: Sequence[Entry], predictions: Predictions, gallery: Galler
 def _card(predictions: Predictions, i: int, content: Content, span: str) -> Card:
     text = content.text or ""
     trials, truth = float(predictions.trials[i]), float(predictions.y[i])
+    low, high = truth_interval(predictions.y[[i]], predictions.trials[[i]])
     return Card(
         id=predictions.ids[i],
         row=int(predictions.rows[i]) + 1,
@@ -140,6 +143,8 @@ def _card(predictions: Predictions, i: int, content: Content, span: str) -> Card
         count=round(truth * trials),
         trials=round(trials),
         truth=truth,
+        low=float(low[0]),
+        high=float(high[0]),
         span=span,
         predictions=[float(p) for p in predictions.p[:, i]],
     )

@@ -16,8 +16,8 @@ from regress.compare import Compare, run
 
 KEYS = [
     *("name", "model", "features", "loss", "oversample", "d2", "d2_low", "d2_high", "d2_trials", "log_loss"),
-    *("log_loss_mean", "log_loss_floor", "miscalibration", "discrimination", "mse", "mae", "sera", "spearman"),
-    *("lift", "bias", "verdict", "seconds"),
+    *("log_loss_mean", "log_loss_floor", "miscalibration", "discrimination", "mse", "mae", "mae_rare", "sera"),
+    *("spearman", "lift", "bias", "verdict", "seconds"),
     *("p_mean", "p_best", "log_loss_behind"),
 ]
 PARTS = [
@@ -87,6 +87,7 @@ def test_json_has_exactly_the_promised_keys_and_the_manifests_values(compare: An
         "discrimination": 0.04,
         "mse": 0.012,
         "mae": 0.071,
+        "mae_rare": 0.3,
         "sera": 1.5,
         "spearman": 0.52,
         "lift": 3.1,

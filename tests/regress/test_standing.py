@@ -117,6 +117,6 @@ def test_the_table_and_the_report_show_them(write: Callable[..., Path], tmp_path
     assert "<0.001" in lines[1]
     assert f" {p:.3f} " in lines[2]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert f">{p:.3f}</td>" in page
+    assert f'<data value="{p}">{p:.3f}</data></td>' in page
     assert f"Its folds do not tell it from alike (p\u00a0≥\u00a0{p:.2f})" in page
-    assert page.count("best: nine in ten such posts lie from ") == page.count('<li class="card">') == 6
+    assert page.count("best: nine in ten such posts lie from ") == page.count('<li class="card" ') == 6
