@@ -35,8 +35,8 @@ class Compare:
     out: Path = option("where the report is written", Path("report.html"), metavar="FILE")
     gallery: int = option("number of posts shown in the report", 60, metavar="N")
     json: bool = option("print one JSON object instead of the table", False)
-    csv: bool = option("print the same numbers as CSV, in full, one row a run", False)
-    markdown: bool = option("print the same numbers as Markdown tables, rounded", False)
+    csv: bool = option("print the numbers of the runs as CSV, in full, one row a run", False)
+    markdown: bool = option("print the numbers of the runs as Markdown tables, rounded", False)
 
 
 @dataclass(frozen=True)

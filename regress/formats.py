@@ -1,4 +1,4 @@
-"""A comparison as CSV and as Markdown: the numbers of `--json`, for a spreadsheet and for an issue.
+"""A comparison as CSV and as Markdown: the numbers of the runs in `--json`, for a spreadsheet and for an issue.
 
 CSV has every number in full and one row a run, its findings on oversampling among them; a missing value is an empty
 cell. Markdown has them rounded as the terminal's table. Names come from run folders and are untrusted: what cannot be

@@ -118,6 +118,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
         context.add_init_script(
             "addEventListener('securitypolicyviolation', (e) => console.error('policy', e.blockedURI))"
         )
+        context.set_default_timeout(10_000)  # ms
         made = Visit(context.new_page())
         visits.append((made, path.as_uri()))
         made.page.on("request", lambda request: made.requests.append(request.url))
