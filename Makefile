@@ -27,7 +27,7 @@ docs: .venv/.test
 	$(BIN)/python -m sphinx -q -W -b html docs docs/_build
 
 bench: .venv/.test
-	for name in cache decode extraction oversampling regression; do $(BIN)/python tests/benchmarks/$$name.py || exit 1; done
+	for name in cache decode extraction oversampling regression report; do $(BIN)/python tests/benchmarks/$$name.py || exit 1; done
 
 # a million rows (7 GB of disk), and other packages, each installed into an environment of its own
 bench-long: .venv/.test

@@ -1,4 +1,4 @@
-"""Command: compare runs on the same posts, in a table, as JSON, and in a one-file HTML report.
+"""Command: compare runs on the same posts, in a table, as JSON, CSV or Markdown, and in a one-file HTML report.
 
 The scores were computed when the runs were fitted, so ten runs of 25,000 posts are compared in seconds; most of that
 is reading the gallery's pictures.
@@ -7,7 +7,7 @@ is reading the gallery's pictures.
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from data.config import InputError, argument, main, option
 from data.progress import note
@@ -15,7 +15,7 @@ from regress.fit import DEFAULT_RUNS
 from regress.lines import aligned, cut, printable
 
 if TYPE_CHECKING:
-    from regress.benefit import Benefit
+    from regress.analysis import Analysis
     from regress.entry import Entry
     from regress.standing import Standing
 
@@ -34,37 +34,48 @@ class Compare:
     runs: Path = option("folder that runs are looked for in", DEFAULT_RUNS, metavar="FOLDER")
     target: str | None = option("compare the runs that predict this (default: as the last run)", metavar="ACTIVITY")
     out: Path = option("where the report is written", Path("report.html"), metavar="FILE")
-    gallery: int = option("number of posts shown in the report", 24, metavar="N")
+    gallery: int = option("number of posts shown in the report", 60, metavar="N")
     json: bool = option("print one JSON object instead of the table", False)
+    csv: bool = option("print the numbers of the runs as CSV, in full, one row a run", False)
+    markdown: bool = option("print the numbers of the runs as Markdown tables, rounded", False)
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The runs, best D² first, and where their report is."""
 
-    entries: "list[Entry]"
-    standings: "list[Standing]"
-    benefits: "list[Benefit]"  # of the runs with a sampler
+    analysis: "Analysis"
     out: Path
+    form: Literal["table", "csv", "markdown"] = "table"  # what `str` gives
 
     def to_json(self) -> dict[str, Any]:
-        judged = [benefit.to_json(self.entries) for benefit in self.benefits]
-        both = zip(self.entries, self.standings, strict=True)
-        return {"runs": [entry.to_json() | standing.to_json() for entry, standing in both], "oversampling": judged}
+        return self.analysis.to_json()
 
     def __str__(self) -> str:
-        best = self.entries[0].scores
+        from regress.formats import as_csv, as_markdown, flat_rows
+
+        if self.form == "table":
+            return self._table()
+        told = self.to_json()
+        places = [benefit.place for benefit in self.analysis.benefits]
+        rows = flat_rows(told["runs"], dict(zip(places, told["oversampling"], strict=True)))
+        return as_csv(rows) if self.form == "csv" else as_markdown(rows)
+
+    def _table(self) -> str:
+        entries, standings = self.analysis.entries, self.analysis.standings
+        best = entries[0].scores
         mean = ["predicting the mean", "0.000", "", "0.000", _fixed(best["log_loss_mean"], 4)]
         floor = ["floor: label entropy", "1.000", "", "1.000", _fixed(best["log_loss_floor"], 4)]
-        rows = [_row(entry, standing) for entry, standing in zip(self.entries, self.standings, strict=True)]
+        rows = [_row(entry, standing) for entry, standing in zip(entries, standings, strict=True)]
         rows += [[*row, *[""] * (len(HEAD) - len(row))] for row in (mean, floor)]
         return "\n".join([*aligned(HEAD, rows, WIDTH), *self._oversampling(), f"report: {self.out}"])
 
     def _oversampling(self) -> list[str]:
         """A line on all posts and one on rare ones: how many runs each finding has, and those that help."""
-        names = [self.entries[benefit.place].name for benefit in self.benefits]
+        benefits = self.analysis.benefits
+        names = [self.analysis.entries[benefit.place].name for benefit in benefits]
         return [
-            _told(f"oversampling on {what}: ", [getattr(benefit, which) for benefit in self.benefits], names)
+            _told(f"oversampling on {what}: ", [getattr(benefit, which) for benefit in benefits], names)
             for which, what in (("everywhere", "all posts (log loss)"), ("rare", "rare posts (SERA)"))
             if names
         ]
@@ -103,12 +114,12 @@ def run(config: Compare) -> Comparison:
         InputError: there are no runs, one is damaged, they cannot be compared, or the report cannot be written.
     """
     from data.files import atomic_write
-    from regress.benefit import benefits
+    from regress.analysis import Analysis
     from regress.gallery import Gallery, choose_posts, read_contents
     from regress.report import render
     from regress.runs import choose, read_predictions
-    from regress.standing import standings
 
+    form = _form(config)
     if config.gallery < 0:
         raise InputError(f"--gallery {config.gallery}: expected 0 or more, the number of posts to show")
     if config.out.is_dir():
@@ -118,14 +129,21 @@ def run(config: Compare) -> Comparison:
         note(_left_out(entries[0], others))
     predictions = read_predictions(entries)
     picks = choose_posts(entries, predictions, config.gallery)
-    judged, standing = benefits(entries, predictions), standings(entries, predictions)
-    html = render(entries, predictions, standing, judged, Gallery(picks, read_contents(entries[0], predictions, picks)))
+    analysis = Analysis.of(entries, predictions)
+    html = render(analysis, Gallery(picks, read_contents(entries[0], predictions, picks)))
     try:
         with atomic_write(config.out, "w") as file:
             file.write(html)
     except OSError as why:
         raise InputError(f"--out {str(config.out)!r} cannot be written ({why.strerror}): name another file") from None
-    return Comparison(entries, standing, judged, config.out)
+    return Comparison(analysis, config.out, form)
+
+
+def _form(config: Compare) -> Literal["table", "csv", "markdown"]:
+    asked = [f"--{name}" for name in ("json", "csv", "markdown") if getattr(config, name)]
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)}: expected one of them, each is printed instead of the table")
+    return "csv" if config.csv else "markdown" if config.markdown else "table"
 
 
 def _left_out(first: "Entry", others: "list[Entry]") -> str:

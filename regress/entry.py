@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.config import InputError
+from data.config import InputError, canonical_json
 from regress.intervals import PostIntervals
 from regress.run import MANIFEST, Run, load_run
 
 SCORES = (
     *("d2", "d2_low", "d2_high", "d2_trials", "log_loss", "log_loss_mean", "log_loss_floor"),
-    *("mse", "mae", "sera", "spearman", "bias"),
+    *("miscalibration", "discrimination", "mse", "mae", "mae_rare", "sera", "spearman", "lift", "bias"),
 )
-LATER = {"sera": None, "d2_trials": None}  # scores that the oldest runs do not have
+# scores that older runs do not have
+LATER = dict.fromkeys(("sera", "d2_trials", "miscalibration", "discrimination", "mae_rare", "lift"))
+# what a run is but for its features
+SETUP = ("model", "settings", "members", "loss", "oversample", "rarity", "calibration")
 REFERENCE = "mean"  # the model that predicts the training mean
 SHOWN_DIGEST = 8
 
@@ -88,14 +91,18 @@ class Entry:
     verdict: str
     why: str
     seconds: float
+    seconds_by: dict[str, float]  # of reading the features, not in `seconds`; of the folds, of the final fit
     created: str
     comparable: str
     config: dict[str, Any]  # flags of the command that fitted it
     fingerprints: dict[str, str]  # of the encoders
+    modalities: dict[str, str]  # "image", "text" or "statistics" of each encoder, as far as it is known
+    setup: str  # canonical JSON of all that was fitted, but the features
     environment: dict[str, str]  # versions of packages
     files: dict[str, str]  # SHA-256
     fold_losses: FoldLosses | None
     intervals: PostIntervals | None
+    leakage: dict[str, float]  # D² by the kind of folds, where --leakage asked for them
     ground: Ground
 
     @property
@@ -139,14 +146,18 @@ def read_entry(folder: Path) -> Entry:
             verdict=str(m["verdict"]["name"]),
             why=str(m["verdict"]["why"]),
             seconds=float(m["seconds"]["total"]),
+            seconds_by=_numbers({name: m["seconds"].get(name) for name in ("features", "folds", "final")}),
             created=str(m["created"]),
             comparable=str(m["comparable"]),
             config=dict(m["config"]),
             fingerprints=_texts(m["fingerprints"]),
+            modalities={str(name): _modality(info["spec"]) for name, info in (m.get("encoders") or {}).items()},
+            setup=canonical_json({name: m.get(name) for name in SETUP} | {"tune": m["config"].get("tune")}),
             environment=_texts(m["environment"]),
             files=_texts(m["files"]),
             fold_losses=_fold_losses(m.get("fold_losses")),
             intervals=PostIntervals.from_json(m["intervals"]) if m.get("intervals") else None,
+            leakage=_numbers({str(kind): found["d2"] for kind, found in (m.get("leakage") or {}).items()}),
             ground=_ground(m),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as why:
@@ -193,6 +204,11 @@ def _calibrator(values: dict[str, Any] | None) -> dict[str, float] | None:
     return {str(name): float(value) for name, value in values.items() if name != "kind"}
 
 
+def _modality(spec: dict[str, Any]) -> str:
+    """What an encoder reads; statistics of pictures or texts are a modality of their own."""
+    return "statistics" if spec.get("family") == "statistics" else str(spec["kind"])
+
+
 def _texts(value: dict[str, Any]) -> dict[str, str]:
     return {str(name): str(text) for name, text in value.items()}
 
@@ -204,6 +220,12 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{value!r} is no number")
     return float(value) if math.isfinite(value) else None
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    """Those that are known."""
+    found = {name: _number(value) for name, value in values.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _joined(values: list[Any]) -> str:

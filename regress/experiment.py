@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -53,6 +54,7 @@ class Experiment:
     partitions: tuple[Folds, ...]
     rivals: dict[str, Folds]  # other ways to fold, by what they are called, that --leakage asks for
     notes: list[str] = field(default_factory=list)
+    reading: float = 0.0  # seconds that the features took to be read from the cache, all sets of them
     _validations: dict[str, tuple[str, CrossValidation]] = field(default_factory=dict)
 
     def fits(self, setup: Setup) -> int:
@@ -163,12 +165,14 @@ def prepare(config: "Fit") -> list[Experiment]:
     sha256, all_keys = sha256_file(posts.path), read_keys(posts)
     table = config.posts.as_posix() if config.posts else ""
     known: dict[bytes, tuple[list[Features], list[str]]] = {}  # targets that keep the same posts share features
-    experiments = []
+    experiments, reading = [], 0.0
     for target in targets:
         keys = {kind: each.take(target.rows) for kind, each in all_keys.items()}
         rows = target.rows.tobytes()
         if rows not in known:
+            start = time.perf_counter()
             known[rows] = read_features(config.cache, keys, config.features, table)
+            reading = time.perf_counter() - start
             notes += [*_left_out(posts, target), *known[rows][1]]
         grid.check(known[rows][0])
         contents, common = without_common(np.stack([keys[kind].identities() for kind in KINDS], axis=1))
@@ -184,6 +188,7 @@ def prepare(config: "Fit") -> list[Experiment]:
             clusters=_clusters(contents) if groups is None else groups,
             partitions=partitions,
             rivals=rivals,
+            reading=reading,
         )
         experiments.append(experiment)
         if purged := experiment.folding["purged"]:

@@ -1,11 +1,13 @@
 """Choose the posts that a report shows, and read their pictures and texts.
 
-The choice is a rule without chance, so that a report can be made again: equal shares of the rarest posts, the best and
-the worst predicted, and the most disputed. Rates are first drawn towards the mean by their trials: of the raw top 5 %
-half are luck. A picture is kept as a WebP of at most 160 pixels, about 4 kB.
+Equal shares of the best and the worst predicted, the most disputed and the rarest posts, and of posts drawn at random:
+by a seed that the runs' common ground gives (posts, target, folds), so that a report can be made again and reports on
+one ground show the same ones. Rates are first drawn towards the mean by their trials: of the raw top 5 % half are luck.
+A picture is kept as a WebP of at most 320 pixels and 16 kB, so that 60 of them are below 1.4 MB whatever they show.
 """
 
 import base64
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from data.config import InputError
 from data.files import sha256_file
@@ -26,14 +29,19 @@ from regress.entry import Entry
 from regress.metrics import cross_entropy
 from regress.runs import Predictions, leader
 
-SIDE = 160  # pixels
-QUALITY = 80
+Array = NDArray[np.float64]
+SIDE = 320  # pixels
+QUALITIES = (80, 60, 40, 20, 5)  # of WebP: the first that is small enough
+LARGEST = 16_384  # bytes of a picture
+LEVEL = 0.95
 OPINIONS = ("USEFUL", "MISCALIBRATED", "UNPROVEN")  # runs whose predictions say something about a post
+RANDOM = "random"
 KINDS = {
-    "rarest": "the highest rates, after drawing each towards the mean by its trials",
     "best predicted": "where the leading run gains most over predicting the mean",
     "worst predicted": "where the leading run loses most against predicting the mean",
     "most disputed": "where the runs that order posts better than chance are furthest apart",
+    "rarest": "the highest rates, after drawing each towards the mean by its trials",
+    RANDOM: "drawn by chance before the others are chosen; the same ones for all runs on these posts and folds",
 }
 
 
@@ -82,23 +90,45 @@ def choose_posts(entries: Sequence[Entry], predictions: Predictions, count: int)
     opinions = [i for i, entry in enumerate(entries) if entry.verdict in OPINIONS]
     if len(opinions) > 1:
         marks["most disputed"] = np.ptp(np.sqrt(np.clip(predictions.p[opinions], 0, 1)), axis=0)
+    marks[RANDOM] = np.random.default_rng(seed(entries[first].comparable)).random(len(y))
     return _take(marks, predictions, count)
 
 
-def _take(marks: dict[str, NDArray[np.float64]], predictions: Predictions, count: int) -> list[Pick]:
-    """Turn by turn the best post left of each kind, so that every kind has its share; equal marks by rate, then row."""
+def seed(ground: str) -> int:
+    """What random posts are drawn by: 64 bits of the SHA-256 of the digest that comparable runs share."""
+    return int.from_bytes(hashlib.sha256(ground.encode()).digest()[:8], "big")
+
+
+def _take(marks: dict[str, Array], predictions: Predictions, count: int) -> list[Pick]:
+    """A share of random posts, then turn by turn the best post left of each kind; equal marks by rate, then row."""
     queues = {
         kind: iter(np.lexsort((predictions.rows, -predictions.y, -mark)).tolist()) for kind, mark in marks.items()
     }
+    count = min(count, len(np.unique(predictions.clusters)))
+    share = count // len(marks)
+    others = [kind for kind in marks if kind != RANDOM]
+    turns = [RANDOM] * share + [others[turn % len(others)] for turn in range(count - share)]
     seen: set[int] = set()
     taken: dict[str, list[Pick]] = {kind: [] for kind in queues}
-    for turn in range(count):
-        kind = list(queues)[turn % len(queues)]
+    for kind in turns:
         index = next((i for i in queues[kind] if predictions.clusters[i] not in seen), None)
         if index is not None:
             seen.add(predictions.clusters[index])
             taken[kind].append(Pick(index, kind))
     return [pick for kind in KINDS for pick in taken.get(kind, [])]
+
+
+def truth_interval(y: Array, trials: Array) -> tuple[Array, Array]:
+    """Ends (n,) of 95 % intervals of the rates behind y (n,) of so many trials (Jeffreys; Brown, Cai, DasGupta 2001).
+
+    The trials of one post are taken as independent. The lower end is 0 where y is, the upper 1 likewise.
+    """
+    from scipy.special import betaincinv
+
+    hits, misses, tail = y * trials, (1 - y) * trials, (1 - LEVEL) / 2
+    low = np.where(y <= 0, 0.0, betaincinv(hits + 0.5, misses + 0.5, tail))
+    high = np.where(y >= 1, 1.0, betaincinv(hits + 0.5, misses + 0.5, 1 - tail))
+    return low, high
 
 
 def read_contents(entry: Entry, predictions: Predictions, picks: Sequence[Pick]) -> Contents:
@@ -155,6 +185,14 @@ def _picture(cell: bytes | Fault | None) -> tuple[str | None, str]:
     except UnreadableContent as why:
         return None, why.reason
     image.thumbnail((SIDE, SIDE))
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}", ""
+    return f"data:image/webp;base64,{base64.b64encode(_small(image)).decode()}", ""
+
+
+def _small(image: Image) -> bytes:
+    """A WebP of at most `LARGEST` bytes: as good as it can be, and smaller where even the worst is too large."""
+    for quality in QUALITIES:
+        file = io.BytesIO()
+        image.save(file, "WEBP", quality=quality)
+        if file.tell() <= LARGEST:
+            return file.getvalue()
+    return _small(image.resize((max(image.width // 2, 1), max(image.height // 2, 1))))

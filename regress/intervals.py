@@ -136,9 +136,14 @@ class PostIntervals:
         return cls(float(values["rho"]), mondrian, levels)
 
 
-def post_intervals(y: Array, p: Array, trials: Array, level: float = LEVEL) -> dict[str, Any]:
-    """What `PostIntervals.from_json` reads, for a run's manifest: from calibrated out-of-fold predictions, all (n,)."""
-    rho = intra_class_correlation(y, p, trials)
+def post_intervals(
+    y: Array, p: Array, trials: Array, level: float = LEVEL, *, rho: float | None = None
+) -> dict[str, Any]:
+    """What `PostIntervals.from_json` reads, for a run's manifest: from calibrated out-of-fold predictions, all (n,).
+
+    `rho` is the intra-class correlation of the trials, where it is known.
+    """
+    rho = intra_class_correlation(y, p, trials) if rho is None else rho
     mondrian = Mondrian.fit(y, p, level)
     holding, place = BetaBinomial(rho).levels_that_hold(y, p, trials), mondrian.bin(p)
     levels = [_least(*(ends[place == k] for ends in holding), level=level) for k in range(len(mondrian.low))]

@@ -68,7 +68,7 @@ def describe(experiment: "Experiment", setup: Setup, features: Features, outcome
         "verdict": {"name": judged.name, "why": judged.why},
         "calibrator": outcome.calibration.to_json() if outcome.calibration else None,
         "notes": outcome.notes,
-        "seconds": outcome.seconds,
+        "seconds": {"features": experiment.reading, **outcome.seconds},
         "environment": environment(),
     }
 

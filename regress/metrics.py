@@ -16,6 +16,7 @@ from regress.dispersion import intra_class_correlation, trial_weights
 Array = NDArray[np.float64]
 EPSILON = 1e-4  # predictions are clipped to [ε, 1 − ε] for log loss; fixed, since D² depends on it
 HIGHEST = 0.05  # share of the rows that `lift` looks at
+RARE = 0.5  # rarity from which a rate counts as rare, as the samplers' threshold
 
 
 def clip(p: Array) -> Array:
@@ -97,6 +98,12 @@ def rarity(y: Array) -> Array:
     return fit_relevance("hurdle", y)(y)
 
 
+def rare_error(y: Array, p: Array, phi: Array) -> float | None:
+    """Mean |p − y| of the rows with a rarity φ (n,) of 0.5 or more; p (n,) or (r, n). None where no row is rare."""
+    rare = phi >= RARE
+    return float(np.abs(p - y)[..., rare].mean()) if rare.any() else None
+
+
 @dataclass(frozen=True)
 class Scores:
     """How good out-of-fold predictions are. Log losses in nats; `bias` is mean(p) / mean(y)."""
@@ -110,6 +117,7 @@ class Scores:
     discrimination: float  # log loss that the order of the predictions gains on the mean
     mse: float
     mae: float
+    mae_rare: float | None  # mean absolute error of the rare rates alone; None where no rate is rare
     sera: float  # Σ rarity · (p − y)²: squared error of the rare rates
     spearman: float
     lift: float  # mean rate of the 5 % highest predictions over that of all
@@ -140,6 +148,7 @@ def scores(y: Array, p: Array, mean: Array, trials: Array) -> Scores:
         discrimination=float(split[1]),
         mse=float(np.mean((p - y) ** 2)),
         mae=float(np.mean(np.abs(p - y))),
+        mae_rare=rare_error(y, p, phi),
         sera=float(np.mean([sera(y, each, phi) for each in repetitions])),
         spearman=float(np.mean([spearman(y, each) for each in repetitions])),
         lift=float(np.mean([lift(y, each) for each in repetitions])),

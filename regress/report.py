@@ -1,44 +1,28 @@
-"""A comparison as one HTML file (`data.page`); 10 runs and 24 posts take about 0.3 MB."""
+"""A comparison as one HTML file (`data.page`); 10 runs and 60 posts take about 1 MB."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from data import page, svg
-from data.svg import Histogram, RateAxis
-from regress import benefit, figures, wording
-from regress.benefit import Benefit
+from data.svg import RateAxis
+from regress import benefit, figures, matrix, panels, wording
+from regress.analysis import Analysis
 from regress.entry import Entry
-from regress.gallery import KINDS, Content, Gallery
+from regress.gallery import KINDS, Content, Gallery, truth_interval
 from regress.inference import COLLAPSED_SHARE, DRAWS, RANK_Z
 from regress.metrics import EPSILON
+from regress.panels import View
 from regress.runs import Predictions, leader
-from regress.standing import Standing
+from regress.standing import ALPHA, READABLE
 
 TEMPLATES = Path(__file__).parent / "templates"
-COLOURS = 9  # in report.css; the mean is grey
 CLOSED = 120  # characters of a text shown before it is opened
 LONGEST = 6000  # characters of a text in the report
-CEILING = 0.6  # no distribution's scale goes beyond this share for the sake of one bar
-
-
-@dataclass(frozen=True)
-class View:
-    """One run as the template draws it."""
-
-    entry: Entry
-    standing: Standing
-    place: int  # in the leaderboard, from 1
-    colour: str  # name of a CSS variable
-    badge: str  # CSS class of the verdict
-    skill: Markup
-    distribution: Markup
-    half: str
-    calibration: Markup
-    groups: int
+FOLD_KINDS = ("random", "purged", "grouped", "time")  # from the laxest to the strictest
 
 
 @dataclass(frozen=True)
@@ -54,41 +38,31 @@ class Card:
     count: int
     trials: int
     truth: float
+    low: float  # the rate behind the truth, by its trials
+    high: float
     span: str  # the interval of the leading run for a post with so many trials, or ""
     predictions: list[float]
 
 
-def render(
-    entries: Sequence[Entry],
-    predictions: Predictions,
-    standings: Sequence[Standing],
-    judged: Sequence[Benefit],
-    gallery: Gallery,
-) -> str:
+def render(analysis: Analysis, gallery: Gallery) -> str:
     """The report's HTML."""
-    top = max(float(predictions.y.max()), float(predictions.p.max()))
-    rates = RateAxis.up_to(top)
-    skills = _skill_axis(entries)
-    ground = entries[0].ground
-    views = _views(entries, predictions, standings, rates, skills)
+    entries, predictions = analysis.entries, analysis.predictions
+    rates = RateAxis.up_to(max(float(predictions.y.max()), float(predictions.p.max())))
+    skills = panels.skill_axis(entries)
+    views = panels.views(analysis, skills)
     context = {
-        "ground": ground,
-        "average": float(predictions.y.mean()),
-        "trials": [float(value) for value in np.quantile(predictions.trials, [0, 0.5, 1])],
-        "headline": wording.headline(entries, standings),
-        "tallies": wording.tallies(entries),
-        "meanings": wording.MEANINGS,
+        **_answer(analysis, views),
+        **_figures(analysis, views, rates, skills),
+        "found": analysis,
         "views": views,
-        "first": views[leader(entries)],
-        "benefits": judged,
         "findings": benefit.MEANINGS,
-        "skill_axis": figures.skill_axis(skills),
-        "truth_half": wording.middle_half(predictions.y),
         "rates": rates,
         "rates_end": svg.percent(rates.top),
         "gallery": _gallery(entries, predictions, gallery),
         "kinds": KINDS,
         "chance": wording.chance,
+        "alpha": ALPHA,
+        "readable": READABLE,
         "note": gallery.contents.note,
         "epsilon": EPSILON,
         "rank_z": RANK_Z,
@@ -97,49 +71,47 @@ def render(
         "commands": list(dict.fromkeys(wording.command(e.config) for e in entries)),
         "environments": _environments(views),
     }
-    return page.render(TEMPLATES, "report.html", context)
+    return page.render(TEMPLATES, "report.html", context, script="report.js")
 
 
-def _skill_axis(entries: Sequence[Entry]) -> figures.SkillAxis:
-    scores = [entry.scores for entry in entries]
-    ends = [(s["d2_low"], s["d2"], s["d2_high"]) for s in scores]
-    known = [[value for value in three if value is not None] for three in ends]
-    return figures.SkillAxis.of([(min(values), max(values)) for values in known if values])
+def _answer(analysis: Analysis, views: Sequence[View]) -> dict[str, Any]:
+    """What the first screen says."""
+    entries, predictions = analysis.entries, analysis.predictions
+    return {
+        "ground": entries[0].ground,
+        "average": float(predictions.y.mean()),
+        "trials": [float(value) for value in np.quantile(predictions.trials, [0, 0.5, 1])],
+        "headline": wording.headline(entries, analysis.standings),
+        "tallies": wording.tallies(entries),
+        "meanings": wording.MEANINGS,
+        "first": views[leader(entries)],
+        "truth_half": wording.middle_half(predictions.y),
+    }
 
 
-def _views(
-    entries: Sequence[Entry],
-    predictions: Predictions,
-    standings: Sequence[Standing],
-    rates: RateAxis,
-    skills: figures.SkillAxis,
-) -> list[View]:
-    truth = Histogram.of(predictions.y, rates)
-    bars = [Histogram.of(p, rates) for p in predictions.p]
-    ceiling = 1.1 * max(truth.highest, *(bar.highest for bar in bars if bar.highest <= CEILING), 0.05)
-    groups = [figures.reliability(predictions.y, p) for p in predictions.p]
-    plane = RateAxis.up_to(max(max(g.predicted, g.observed + g.margin) for each in groups for g in each))
-    views, colour = [], 0
-    for i, entry in enumerate(entries):
-        colour += not entry.is_reference
-        half = wording.middle_half(predictions.p[i])
-        name, s = page.visible(entry.name), entry.scores
-        spread = f"{name}: half of the predictions lie from {half}"
-        views.append(
-            View(
-                entry=entry,
-                standing=standings[i],
-                place=i + 1,
-                colour="mean" if entry.is_reference else f"c{(colour - 1) % COLOURS + 1}",
-                badge=entry.verdict.lower().replace(" ", "-") if entry.verdict in wording.MEANINGS else "unknown",
-                skill=figures.skill(s["d2"], s["d2_low"], s["d2_high"], skills),
-                distribution=figures.distribution(truth, bars[i], rates, ceiling, spread),
-                half=half,
-                calibration=figures.calibration(groups[i], plane, f"{name}: mean truth over mean prediction"),
-                groups=len(groups[i]),
-            )
-        )
-    return views
+def _figures(analysis: Analysis, views: Sequence[View], rates: RateAxis, skills: figures.SkillAxis) -> dict[str, Any]:
+    """What the sections draw; of what does not apply, nothing."""
+    leakage = [(view, _by_kind(view.entry.leakage)) for view in views if len(view.entry.leakage) > 1]
+    kinds = list(leakage[0][1]) if leakage else []
+    leakage = [(view, found) for view, found in leakage if list(found) == kinds]
+    return {
+        "skill_axis": figures.skill_axis(skills),
+        "spread": panels.spread(analysis, views, rates),
+        "reliability": panels.reliability(analysis, views),
+        "strata": panels.strata(analysis, views),
+        "curves": panels.curves(analysis, views),
+        "decomposition": panels.decomposition(analysis, views),
+        "matrix": matrix.rows(analysis.pairs, len(analysis.entries)),
+        "coverage": [(views[each.place], figures.coverage_row(each), each) for each in analysis.coverages],
+        "coverage_axis": figures.coverage_axis(),
+        "leakage": [(view, figures.gap(list(found.values()), skills), found) for view, found in leakage],
+        "longest": max((view.entry.seconds for view in views), default=0.0),
+    }
+
+
+def _by_kind(scores: dict[str, float]) -> dict[str, float]:
+    """Kinds of folds from the laxest to the strictest."""
+    return {kind: scores[kind] for kind in (*FOLD_KINDS, *sorted(scores)) if kind in scores}
 
 
 def _gallery(entries: Sequence[Entry], predictions: Predictions, gallery: Gallery) -> dict[str, list[Card]]:
@@ -160,6 +132,7 @@ def _gallery(entries: Sequence[Entry], predictions: Predictions, gallery: Galler
 def _card(predictions: Predictions, i: int, content: Content, span: str) -> Card:
     text = content.text or ""
     trials, truth = float(predictions.trials[i]), float(predictions.y[i])
+    low, high = truth_interval(predictions.y[[i]], predictions.trials[[i]])
     return Card(
         id=predictions.ids[i],
         row=int(predictions.rows[i]) + 1,
@@ -170,12 +143,14 @@ def _card(predictions: Predictions, i: int, content: Content, span: str) -> Card
         count=round(truth * trials),
         trials=round(trials),
         truth=truth,
+        low=float(low[0]),
+        high=float(high[0]),
         span=span,
         predictions=[float(p) for p in predictions.p[:, i]],
     )
 
 
-def _environments(views: list[View]) -> list[tuple[dict[str, str], list[View]]]:
+def _environments(views: Sequence[View]) -> list[tuple[dict[str, str], list[View]]]:
     """Versions of the packages, and the runs made with them."""
     found: list[tuple[dict[str, str], list[View]]] = []
     for view in views:

@@ -7,6 +7,7 @@ is an error that names the difference, since a table of unlike runs looks just a
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from data.config import InputError
 from data.names import unknown
 from regress.entry import Entry, read_entry
+from regress.metrics import cross_entropy
 from regress.run import MANIFEST
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ COLUMNS = {  # of predictions.parquet, beside the ids
     "prediction": np.float64,
     "cluster": np.int64,
 }
+RAW = "raw"
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,14 @@ class Predictions:
     y: NDArray[np.float64]  # (n,) rates
     trials: NDArray[np.float64]  # (n,)
     mean: NDArray[np.float64]  # (n,) the training mean of each post's fold
-    clusters: NDArray[np.int64]  # (n,) posts that share a picture, a text or a group
+    clusters: NDArray[np.int64]  # (n,) from 0: posts that share a picture, a text or a group
     p: NDArray[np.float64]  # (runs, n), in the order of the entries
+    raw: NDArray[np.float64]  # (runs, n) before calibration; p itself where a run kept no others
+
+    @cached_property
+    def losses(self) -> NDArray[np.float64]:
+        """(runs, n) log loss of each post, nats."""
+        return cross_entropy(self.y, self.p)
 
 
 def choose(named: Sequence[Path], runs: Path, target: str | None = None) -> tuple[list[Entry], list[Entry]]:
@@ -137,16 +146,20 @@ def read_predictions(entries: Sequence[Entry]) -> Predictions:
         y=first["y"].to_numpy(),
         trials=first["trials"].to_numpy(),
         mean=first["mean"].to_numpy(),
-        clusters=first["cluster"].to_numpy(),
+        clusters=np.unique(first["cluster"].to_numpy(), return_inverse=True)[1].astype(np.int64),
         p=np.stack([table["prediction"].to_numpy() for table in tables]),
+        raw=np.stack([table[RAW].to_numpy() for table in tables]),
     )
 
 
 def _table(entry: Entry) -> "pd.DataFrame":
     """Predictions with the types they must have, every number finite."""
     try:
-        table = entry.run.predictions().astype(COLUMNS)
-        finite = bool(np.isfinite(table[list(COLUMNS)].to_numpy()).all()) and len(table) > 0
+        table = entry.run.predictions()
+        if RAW not in table and "prediction" in table:
+            table[RAW] = table["prediction"]
+        table = table.astype({**COLUMNS, RAW: np.float64})
+        finite = bool(np.isfinite(table[[*COLUMNS, RAW]].to_numpy()).all()) and len(table) > 0
     except (KeyError, ValueError, TypeError, OSError) as why:
         raise InputError(f"{entry.run.folder}: its predictions cannot be read ({_line(why)}): fit again") from None
     if not finite or "id" not in table:

@@ -10,7 +10,7 @@ alike, one in ten is a repost, with the same features. Prints the statistics tha
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -119,10 +119,22 @@ def _over_noise(signal: Array) -> Array:
     return expit(signal[:, None] + NOISE * nodes) @ (weights / weights.sum())
 
 
-def keep(posts: Posts, folder: Path, encoders: Mapping[str, Literal["image", "text"]]) -> tuple[Path, Path]:
-    """Write posts.parquet and cache.h5, a space for each block; reposts share their picture and text."""
+def _named(content: int) -> bytes:
+    return b"picture %d" % content
+
+
+def keep(
+    posts: Posts,
+    folder: Path,
+    encoders: Mapping[str, Literal["image", "text"]],
+    picture: Callable[[int], bytes] = _named,
+) -> tuple[Path, Path]:
+    """Write posts.parquet and cache.h5, a space for each block; reposts share their picture and text.
+
+    `picture` gives the bytes of a content's picture; by default no picture, but something to hash.
+    """
     columns: dict[str, Any] = {
-        "photo": [b"picture %d" % i for i in posts.content],
+        "photo": [picture(int(i)) for i in posts.content],
         "text": [f"text {i}" for i in posts.content],
         "view": posts.trials.astype(np.int64),
         "open_photo": np.rint(posts.y * posts.trials).astype(np.int64),

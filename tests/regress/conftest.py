@@ -82,7 +82,7 @@ class World:
         (folder / "model.txt").write_text("tree\n", encoding="utf-8")
         manifest = self.manifest(model, p)
         for key, value in changes.items():
-            nested = isinstance(value, dict) and isinstance(manifest[key], dict)
+            nested = isinstance(value, dict) and isinstance(manifest.get(key), dict)
             manifest[key] = manifest[key] | value if nested else value
         if "comparable" not in changes:
             ground = [manifest["posts"]["sha256"], manifest["target"], manifest["folds"]["digest"]]
@@ -202,6 +202,7 @@ def three_runs(write_run: Callable[..., Path]) -> list[Path]:
     flat = {"d2": 0.0, "d2_low": 0.0, "d2_high": 0.0}
     known = {"d2": 0.25, "d2_trials": 0.27, "d2_low": 0.18, "d2_high": 0.31, "log_loss": 0.41, "log_loss_mean": 0.47}
     known |= {"log_loss_floor": 0.35, "mse": 0.012, "mae": 0.071, "sera": 1.5, "spearman": 0.52, "bias": 1.01}
+    known |= {"miscalibration": 0.01, "discrimination": 0.04, "mae_rare": 0.3, "lift": 3.1}
     return [
         write_run("mean-1", 0.2, "mean", metrics=known | flat, verdict=collapsed),
         write_run("ridge-1", name="ridge-bce-a+b", features=["a", "b"], metrics=known, verdict=useful),

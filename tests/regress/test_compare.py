@@ -16,8 +16,13 @@ from regress.compare import Compare, run
 
 KEYS = [
     *("name", "model", "features", "loss", "oversample", "d2", "d2_low", "d2_high", "d2_trials", "log_loss"),
-    *("log_loss_mean", "log_loss_floor", "mse", "mae", "sera", "spearman", "bias", "verdict", "seconds"),
+    *("log_loss_mean", "log_loss_floor", "miscalibration", "discrimination", "mse", "mae", "mae_rare", "sera"),
+    *("spearman", "lift", "bias", "verdict", "seconds"),
     *("p_mean", "p_best", "log_loss_behind"),
+]
+PARTS = [
+    *("runs", "oversampling", "pairs", "decomposition", "modalities", "strata", "intervals", "calibration", "leakage"),
+    *("curves", "weaknesses", "advice"),
 ]
 Write = Callable[..., Path]
 
@@ -61,7 +66,7 @@ def test_json_has_exactly_the_promised_keys_and_the_manifests_values(compare: An
     code, out, err = compare("--json")
     assert (code, err) == (DONE, "")
     result = json.loads(out)
-    assert list(result) == ["runs", "oversampling"]
+    assert list(result) == PARTS
     assert result["oversampling"] == []
     assert [list(row) for row in result["runs"]] == [KEYS] * 3
     assert [row["name"] for row in result["runs"]] == ["ridge-bce-a+b", "mean", "mlp-bce-a"]  # best D² first
@@ -78,10 +83,14 @@ def test_json_has_exactly_the_promised_keys_and_the_manifests_values(compare: An
         "log_loss": 0.41,
         "log_loss_mean": 0.47,
         "log_loss_floor": 0.35,
+        "miscalibration": 0.01,
+        "discrimination": 0.04,
         "mse": 0.012,
         "mae": 0.071,
+        "mae_rare": 0.3,
         "sera": 1.5,
         "spearman": 0.52,
+        "lift": 3.1,
         "bias": 1.01,
         "verdict": "USEFUL",
         "seconds": 3.25,

@@ -163,6 +163,14 @@ def test_a_paired_interval_is_what_the_bootstrap_tends_to() -> None:
     assert found.high == pytest.approx(drawn.excess_high, abs=0.08 * width)
 
 
+@pytest.mark.parametrize("numbers", [[0, 1, 2, 3, 4], [7, 900, 31, 2, 400], [-5, 3, 10**12, -(10**15), 0]])
+def test_a_paired_interval_does_not_depend_on_what_clusters_are_called(numbers: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    difference, members = rng.normal(size=60), rng.integers(5, size=60)
+    plain, renamed = (paired(difference, names[members]) for names in (np.arange(5), np.array(numbers)))
+    assert (renamed.low, renamed.high) == (pytest.approx(plain.low), pytest.approx(plain.high))
+
+
 def test_a_paired_interval_covers_and_widens_with_its_level_and_with_clusters() -> None:
     rng = np.random.default_rng(1)
     covered = 0

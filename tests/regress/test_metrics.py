@@ -11,7 +11,18 @@ from scipy.stats import spearmanr
 from sklearn.metrics import d2_log_loss_score, log_loss, mean_absolute_error, mean_squared_error
 
 from data.targets import label_entropy
-from regress.metrics import EPSILON, clip, cross_entropy, d2, decomposition, lift, scores, spearman, worth
+from regress.metrics import (
+    EPSILON,
+    clip,
+    cross_entropy,
+    d2,
+    decomposition,
+    lift,
+    rare_error,
+    scores,
+    spearman,
+    worth,
+)
 
 Array = NDArray[np.float64]
 
@@ -156,6 +167,13 @@ def test_lift_by_hand_and_with_shared_places() -> None:
     assert lift(y, first_alone) == pytest.approx((0.6 + (y.sum() - 0.6) / 39) / 2 / 0.3)
 
 
+def test_the_error_of_rare_rates_by_hand() -> None:
+    y, p, phi = np.array([0.0, 0.1, 0.5, 0.9]), np.array([0.9, 0.1, 0.3, 0.5]), np.array([0, 0.49, 0.5, 1])
+    assert rare_error(y, p, phi) == pytest.approx((0.2 + 0.4) / 2)
+    assert rare_error(y, np.stack([p, y]), phi) == pytest.approx((0.2 + 0.4) / 4)
+    assert rare_error(y, p, np.zeros(4)) is None
+
+
 def test_the_split_of_the_log_loss_by_hand() -> None:
     y, p = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.1, 0.2, 0.2, 0.9])  # best monotone map: 0, ½, ½, 1
     best = (2 * np.log(2) - 2 * np.log1p(-EPSILON)) / 4
@@ -200,6 +218,7 @@ def test_scores_are_json() -> None:
         "discrimination",
         "mse",
         "mae",
+        "mae_rare",
         "sera",
         "spearman",
         "lift",

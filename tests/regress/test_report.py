@@ -1,5 +1,7 @@
 """The report: one file, well-formed, nothing from outside, nothing of a table or a run taken for markup."""
 
+import base64
+import hashlib
 import html.parser
 import re
 from collections.abc import Callable
@@ -16,11 +18,12 @@ from data.svg import Histogram, RateAxis
 from regress import figures, wording
 from regress.compare import Compare, run
 from regress.entry import read_entry
+from regress.report import TEMPLATES
 from regress.standing import Standing
 
 Write = Callable[..., Path]
 USEFUL = {"name": "USEFUL", "why": "Its loss is below the mean's."}
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "br", "input"}
 ADDRESSES = {"src", "href", "action", "data", "poster", "srcset", "xlink:href", "formaction", "background"}
 
 
@@ -69,15 +72,23 @@ def report(tmp_path: Path) -> Callable[..., str]:
 
 
 def check_closed(page: Page, text: str) -> None:
-    """No script, no handler, no address but data: pictures, no url() in the styles."""
-    assert not {"script", "iframe", "object", "embed", "link", "form", "base", "a"} & set(page.elements)
+    """Our script alone, no handler, no address but data: pictures, no url() in the styles."""
+    assert not {"iframe", "object", "embed", "link", "form", "base"} & set(page.elements)
+    (script,) = re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
+    assert page.elements.count("script") == 1
+    assert script == (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'; base-uri" in text
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    assert all(value.startswith("data:image/webp;base64,") for name, value in page.attributes if name in ADDRESSES)
+    ids = {value for name, value in page.attributes if name == "id"}
+    addresses = [value for name, value in page.attributes if name in ADDRESSES]
+    assert all(value.startswith(("data:image/webp;base64,", "#")) for value in addresses)
+    assert {value[1:] for value in addresses if value.startswith("#")} <= ids  # of sections that are there
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
     inline = [value for name, value in page.attributes if name == "style"]
-    safe = r"((--run:var\(--[a-z0-9]+\)|(left|width|--x|--t):\d{1,3}\.\d+%);?)+"
+    safe = r"((--run:var\(--[a-z0-9]+\)|(left|width|--[xtlh]):\d{1,3}\.\d+%);?)+"
     assert all(re.fullmatch(safe, value) for value in inline)
 
 
@@ -111,6 +122,7 @@ def test_the_gallery_shows_picture_text_truth_and_every_prediction(report: Any, 
     page = Page(report())
     cards = page.classes.count("card")
     assert cards == 24
+    assert page.text.count("95 % from ") == cards
     assert page.elements.count("img") >= cards - 2  # posts 4 and 5 have none
     assert len(re.findall(r"true: \d+ of [\d,]+ view", page.text)) == cards
     assert page.text.count("20.0\u00a0%") >= cards  # the mean's prediction
@@ -141,6 +153,16 @@ def test_hostile_texts_and_names_stay_text(report: Any, write_run: Write, hostil
     assert "{{ 7*7 }}" in page.text  # and not 49
     assert "\x1b" not in text
     assert page.elements.count("img") == sum(name == "src" for name, _ in page.attributes)
+
+
+def test_the_script_parses_no_markup_and_makes_no_request() -> None:
+    source = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    markup = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "createContextualFragment")
+    code = ("eval(", "Function(", "setTimeout", "import(", "srcdoc", "javascript:", "onclick")
+    network = ("fetch(", "XMLHttpRequest", "WebSocket", "EventSource", "sendBeacon", "http")
+    assert not [word for word in (*markup, *code, *network) if word in source]
+    assert source.startswith('"use strict";')
+    assert not re.search(r"</script|<!--", source, re.IGNORECASE)  # the parser of HTML would end it there
 
 
 def test_the_size_is_bounded(report: Any, write_run: Write) -> None:

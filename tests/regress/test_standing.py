@@ -10,11 +10,12 @@ import pytest
 from data.config import InputError
 from regress.compare import Compare, run
 from regress.entry import read_entry
+from regress.inference import paired
 from regress.intervals import post_intervals
 from regress.metrics import cross_entropy
 from regress.pairs import corrected_t, holm
 from regress.runs import read_predictions
-from regress.standing import Standing, standings
+from regress.standing import Standing, adjusted, all_pairs, standings
 
 RNG = np.random.default_rng(0)
 MEAN = 0.5 + 0.01 * RNG.normal(size=(4, 5))
@@ -57,6 +58,26 @@ def test_tests_against_the_mean_are_one_family_and_pairs_of_runs_another(write: 
     assert third > 0.05
 
 
+def test_every_pair_has_its_size_and_its_p(write: Callable[..., Path]) -> None:
+    folders = [
+        write("best", 0.9, kept(BETTER)),
+        write("alike", 0.8, kept(ALIKE)),
+        write("mean", 0.0, kept(MEAN), "mean"),
+    ]
+    entries = [read_entry(folder) for folder in folders]
+    predictions = read_predictions(entries)
+    p = adjusted(entries)
+    found = {(pair.first, pair.second): pair for pair in all_pairs(entries, predictions, p)}
+    assert set(found) == {(0, 1), (0, 2), (1, 2)}
+    standing = standings(entries, predictions)
+    assert (found[0, 2].p, found[1, 2].p, found[0, 1].p) == (standing[0].p_mean, standing[1].p_mean, standing[1].p_best)
+    losses = cross_entropy(predictions.y, predictions.p).mean(axis=1)
+    for (a, b), pair in found.items():
+        assert pair.log_loss.mean == pytest.approx(losses[a] - losses[b])
+        alone = paired(predictions.losses[a] - predictions.losses[b], predictions.clusters)
+        assert pair.log_loss.high - pair.log_loss.low > 1.1 * (alone.high - alone.low)  # they hold together
+
+
 def test_the_size_is_the_mean_difference_of_all_posts(write: Callable[..., Path]) -> None:
     folders = write("best", 0.9, kept(BETTER)), write("poor", 0.1, None)
     found = compared(*folders)
@@ -90,12 +111,12 @@ def test_the_table_and_the_report_show_them(write: Callable[..., Path], tmp_path
     write("alike", 0.8, kept(ALIKE))
     done = run(Compare(runs=tmp_path / "runs", out=tmp_path / "report.html", gallery=6))
     lines = str(done).splitlines()
-    p = done.standings[1].p_best
+    p = done.analysis.standings[1].p_best
     assert p is not None
     assert lines[0].split()[-6:] == ["p", "mean", "p", "best", "verdict", "seconds"]
     assert "<0.001" in lines[1]
     assert f" {p:.3f} " in lines[2]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert f">{p:.3f}</td>" in page
+    assert f'<data value="{p}">{p:.3f}</data></td>' in page
     assert f"Its folds do not tell it from alike (p\u00a0≥\u00a0{p:.2f})" in page
-    assert page.count("best: nine in ten such posts lie from ") == page.count('<li class="card">') == 6
+    assert page.count("best: nine in ten such posts lie from ") == page.count('<li class="card" ') == 6
