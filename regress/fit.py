@@ -137,8 +137,8 @@ def run(config: Fit) -> FittedRuns:
         InputError: a name is unknown, the table's counts cannot be right, the cache lacks these posts, or the log
             cannot be written.
     """
-    from regress.experiment import prepare
     from regress.log import MlflowLog
+    from regress.prepare import prepare
 
     start = time.perf_counter()
     log = MlflowLog.open() if config.log else None

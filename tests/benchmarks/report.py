@@ -27,11 +27,12 @@ from regress.calibration import fit_calibration
 from regress.compare import Compare
 from regress.compare import run as compare
 from regress.crossval import Outcome, OutOfFold
-from regress.experiment import Experiment, prepare
+from regress.experiment import Experiment
 from regress.fit import Fit
 from regress.fitted import Fitted
 from regress.folds import Folds
 from regress.models import Training, model_class
+from regress.prepare import prepare
 from regress.run import save_run
 from regress.trainer import Setup
 
