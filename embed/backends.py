@@ -3,7 +3,7 @@
 On a CPU the framework decides, not the network: OpenVINO runs EfficientNet-Lite0 8 times as fast as eager PyTorch on
 two cores, and ConvNeXt 1.3 times. Nobody knows beforehand, so they are raced: export, conversion and race cost 4 s a
 model with OpenVINO and 7 s more with ONNX Runtime. A backend whose vectors differ from eager's by more than 1e-4 of
-their length is out. On a GPU PyTorch runs alone: compiling pays only near a million pictures.
+their length is out. On a GPU PyTorch runs alone (`embed.cuda`): compiling pays only near a million pictures.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import os
 import queue
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -77,7 +76,12 @@ def choose(network: Network, device: str, wanted: Backend | None) -> Choice:
         InputError: `wanted` is not installed, cannot run this network, or is not accurate.
     """
     if device == "cuda":
-        return Choice(Torch(network.module, device, channels_last=network.pictures), {})
+        from embed.cuda import Cuda
+
+        forward = Cuda(network.module, channels_last=network.pictures)
+        for _ in range(2):  # recorded here and now: cuDNN chooses its kernels anew in each thread, for seconds
+            forward(network.example)
+        return Choice(forward, {})
     builder = _Builder(network)
     if wanted is not None:
         return Choice(_wanted(builder, wanted), {})
@@ -123,7 +127,7 @@ class _Builder:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._eager = Torch(network.module, "cpu", channels_last=False)
+        self._eager = Torch(network.module, channels_last=False)
 
     @cached_property
     def _reference(self) -> Rows:
@@ -138,7 +142,7 @@ class _Builder:
         if name == "eager" or (name == "channels_last" and not self._network.pictures):
             return self._eager
         if name == "channels_last":
-            return Torch(copy.deepcopy(self._network.module), "cpu", channels_last=True)
+            return Torch(copy.deepcopy(self._network.module), channels_last=True)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -184,45 +188,23 @@ def rate(forward: Forward, inputs: Inputs, seconds: float = RACE_SECONDS) -> flo
 
 
 class Torch:
-    """PyTorch itself. On the CPU one caller with all threads; on a GPU two, so that one copies while one computes."""
+    """PyTorch itself on the CPU: one caller with all threads."""
 
-    def __init__(self, module: torch.nn.Module, device: str, *, channels_last: bool) -> None:
+    parallel = 1
+
+    def __init__(self, module: torch.nn.Module, *, channels_last: bool) -> None:
         self.name: Backend = "channels_last" if channels_last else "eager"
-        self.parallel = 2 if device == "cuda" else 1
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        self._module, self._device = module.to(device).to(memory_format=self._format), device
+        self._module = module.to(memory_format=self._format)
         self._threads = torch.get_num_threads()
-        self._own = threading.local()
 
     def __call__(self, inputs: Inputs, /) -> Rows:
-        with torch.inference_mode(), contextlib.ExitStack() as stack:
-            if self._device == "cuda":
-                stack.enter_context(torch.cuda.stream(self._stream()))
-                stack.enter_context(torch.autocast("cuda", torch.float16))
-                inputs = tuple(each.pin_memory().to(self._device, non_blocking=True) for each in inputs)
-            else:
-                torch.set_num_threads(self._threads)  # of this thread; decode threads have one each
+        torch.set_num_threads(self._threads)  # of this thread; decode threads have one each
+        with torch.inference_mode():
             if inputs[0].dim() == 4:
                 inputs = tuple(each.contiguous(memory_format=self._format) for each in inputs)
-            return self._run(inputs)
-
-    def _run(self, inputs: Inputs) -> Rows:
-        try:
-            rows: Rows = self._module(*inputs).float().cpu().numpy()
-        except torch.OutOfMemoryError as error:
-            shape = " × ".join(map(str, inputs[0].shape))
-            raise InputError(
-                f"the GPU's memory does not hold a batch of {shape}: expected more free memory: end what else uses "
-                "the GPU, choose a smaller model, or pass --device cpu"
-            ) from error
+            rows: Rows = self._module(*inputs).float().numpy()
         return rows
-
-    def _stream(self) -> torch.cuda.Stream:
-        """A stream for each calling thread."""
-        if not hasattr(self._own, "stream"):
-            self._own.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream: torch.cuda.Stream = self._own.stream
-        return stream
 
 
 class OpenVino:

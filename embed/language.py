@@ -111,13 +111,12 @@ class TransformersEncoder:
         # One row more on CUDA, so that padding is never absent: without any, attention drops its mask and takes
         # another kernel, whose last bits differ. On the CPU they do not.
         rows = self.batch_rows(length) + (self._device == "cuda")
-        ids = torch.full((rows, length), self._pad)
-        mask = torch.zeros_like(ids)
-        mask[:, 0] = 1
-        for row, tokens in enumerate(texts):
-            ids[row, : len(tokens)] = torch.as_tensor(tokens)
-            mask[row, : len(tokens)] = 1
-        return ids, mask
+        lengths = np.ones(rows, np.int64)
+        lengths[: len(texts)] = [len(tokens) for tokens in texts]
+        mask = np.arange(length) < lengths[:, None]
+        ids = np.full(mask.shape, self._pad, np.int64)
+        ids[: len(texts)][mask[: len(texts)]] = np.concatenate(texts)
+        return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
 class _Pooled(torch.nn.Module):

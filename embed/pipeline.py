@@ -22,6 +22,7 @@ from embed.seconds import Seconds
 from embed.slot import Item, Slot, prepare, read
 
 THREADS = min(16, len(os.sched_getaffinity(0)))
+GPU_THREADS = 4  # that decode on a GPU: more only wait for each other's turn at the interpreter and the decoder
 READ = 128  # posts of a batch
 READ_AHEAD = 2  # batches
 DECODE_AHEAD = 64  # contents
@@ -95,7 +96,7 @@ class _Flow:
         for slot in wanting:
             slot.check_canaries()
         self._started = self._started or time.perf_counter()
-        self._decoders.grow(THREADS)
+        self._decoders.grow(THREADS if self._together == 1 else min(THREADS, GPU_THREADS))
         self._encoders.grow(max(parallel))
         for items in wanted.values():
             for start in range(0, len(items), self._together):
@@ -114,11 +115,15 @@ class _Flow:
     def _decode(self, wanted: Wanted) -> None:
         """Contents of one kind: on the CPU one, for a GPU several."""
         decoded = read([item for item, _ in wanted], wanted[0][1][0].request)
-        for item, slots in wanted:
-            with self._seconds.measure("decode"):
-                outcomes = prepare(item, next(decoded), {slot.label: slot.load() for slot in slots})
+        with self._seconds.measure("decode"):
+            outcomes = [
+                prepare(item, next(decoded), {slot.label: slot.load() for slot in slots}) for item, slots in wanted
+            ]
+            if self._together > 1:
+                _wait_for_gpu()
+        for (item, slots), outcome in zip(wanted, outcomes, strict=True):
             for slot in slots:
-                for batch in slot.add(item, outcomes[slot.label]):
+                for batch in slot.add(item, outcome[slot.label]):
                     self._encoders.put(partial(slot.encode, batch))
 
     def finish(self) -> None:
@@ -150,3 +155,10 @@ def _begin() -> None:
         torch.set_num_threads(1)
         if torch.cuda.is_initialized():
             torch.cuda.set_stream(torch.cuda.Stream())
+
+
+def _wait_for_gpu() -> None:
+    """Until all is done that this thread has asked for: from here on any stream may read it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.current_stream().synchronize()

@@ -17,6 +17,7 @@ import timm.data
 import torch
 from torch.nn.functional import interpolate
 
+from embed.cuda import enough_memory
 from embed.encoder import Decode
 from embed.images import RESIZE_VERSION, AnyPixels, Picture, decode_mode
 
@@ -96,8 +97,9 @@ def resize(pixels: AnyPixels, size: Size, mode: str) -> torch.Tensor:
 
 def resize_as_float(tensor: torch.Tensor, size: Size, mode: str) -> torch.Tensor:
     """uint8 (3, height, width) → uint8 (3, *size): the same filter where there is no kernel for uint8."""
-    resized = interpolate(tensor[None].float(), size, mode=mode, align_corners=False, antialias=True)[0]
-    return resized.round_().clamp_(0, 255).to(torch.uint8)
+    with enough_memory(f"a picture of {tensor.shape[2]} × {tensor.shape[1]}"):
+        resized = interpolate(tensor[None].float(), size, mode=mode, align_corners=False, antialias=True)[0]
+        return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _scaled_size(size: Size, crop_pct: float) -> Size:

@@ -48,6 +48,7 @@ class TimmEncoder:
     def __init__(self, request: "Request", backend: Backend | None = None) -> None:
         self._model = model = _shared(request, backend)
         self._rows = ROWS[model.device]
+        self._place = "cuda" if model.device == "cuda" and request.decode == "gpu" else "cpu"
         self._views = Views(request.views, VIEWS_SEED) if request.views else None
         self.dim = model.dim * max(1, request.views)
         self.parallel = model.choice.forward.parallel
@@ -68,12 +69,12 @@ class TimmEncoder:
     def prepare(self, content: Picture, key: bytes) -> torch.Tensor:
         """The picture or its views as the model reads them, not normalised: uint8 (views or 1, 3, height, width).
 
-        In the processor's memory wherever the picture was: 150 kB go back to the GPU later, and in exchange no stream
-        of it has to wait for another.
+        On the GPU if `request.decode` says so, and then perhaps still in the making: `embed.pipeline` waits for the
+        thread's stream.
         """
         if self._views is None:
-            return self._model.transform(content)[None].cpu()
-        return torch.stack(self._views(content, self._model.config, key)).cpu()
+            return self._model.transform(content)[None].to(self._place)
+        return torch.stack(self._views(content, self._model.config, key)).to(self._place)
 
     def bucket(self, _prepared: torch.Tensor) -> int:
         return 0
@@ -83,13 +84,21 @@ class TimmEncoder:
 
     def encode(self, prepared: list[torch.Tensor]) -> np.ndarray:
         """float32 (n, dim), padded with black pictures to a full batch inside."""
-        forward = self._model.choice.forward
-        batch = torch.zeros(self._rows, *self._model.config["input_size"], dtype=torch.uint8)
+        forward, batch = self._model.choice.forward, self._empty()
         parts = []
         for view in range(len(prepared[0])):
             torch.stack([each[view] for each in prepared], out=batch[: len(prepared)])
             parts.append(forward((batch,))[: len(prepared)])
         return np.concatenate(parts, axis=1)
+
+    def _empty(self) -> torch.Tensor:
+        """A batch of black pictures. Where a GPU reads it, laid out as the pictures are and in memory it can fetch."""
+        channels, height, width = self._model.config["input_size"]
+        if self._model.device == "cpu":
+            return torch.zeros(self._rows, channels, height, width, dtype=torch.uint8)
+        torch.set_num_threads(1)  # of this thread: the decode threads have all cores
+        shape, pinned = (self._rows, height, width, channels), self._place == "cpu"
+        return torch.zeros(shape, dtype=torch.uint8, device=self._place, pin_memory=pinned).permute(0, 3, 1, 2)
 
 
 class _Model:

@@ -101,7 +101,7 @@ def forward() -> float:
     encoder = TimmEncoder(request("image"))
     best, model = encoder._model.choice.forward, encoder._model
     plain: Any = timm.create_model(packaged.IMAGE, num_classes=0).eval()
-    eager = Torch(_Normalised(plain, (0.5,) * 3, (0.5,) * 3).eval(), "cpu", channels_last=False)
+    eager = Torch(_Normalised(plain, (0.5,) * 3, (0.5,) * 3).eval(), channels_last=False)
     batch = (torch.randint(256, (16, *model.config["input_size"]), dtype=torch.uint8),)
     pairs = [(16 * rate(best, batch, 2), 16 * rate(eager, batch, 2)) for _ in range(ROUNDS)]
     ratio = statistics.median(ours / theirs for ours, theirs in pairs)

@@ -131,7 +131,7 @@ def test_openvino_reports_nothing_to_its_makers() -> None:
 
 def test_torch_sets_its_own_threads_whatever_the_calling_thread_has() -> None:
     """Decode threads have one thread each; a forward pass in a fresh thread must not inherit that."""
-    forward = Torch(Small().eval(), "cpu", channels_last=False)
+    forward = Torch(Small().eval(), channels_last=False)
     seen: list[int] = []
 
     def call() -> None:
