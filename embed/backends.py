@@ -79,8 +79,10 @@ def choose(network: Network, device: str, wanted: Backend | None) -> Choice:
         from embed.cuda import Cuda
 
         forward = Cuda(network.module, channels_last=network.pictures)
-        for _ in range(2):  # recorded here and now: cuDNN chooses its kernels anew in each thread, for seconds
-            forward(network.example)
+        if (
+            network.pictures
+        ):  # all batches have its shape, and cuDNN chooses its kernels anew in each thread, for seconds
+            forward.record(network.example)
         return Choice(forward, {})
     builder = _Builder(network)
     if wanted is not None:

@@ -8,6 +8,7 @@ to the last bit. Batches have few shapes: one for pictures, one for each padded 
 import contextlib
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from data.config import InputError
 if TYPE_CHECKING:
     from embed.encoder import Backend
 
+RECORD_AFTER = 8  # batches of a shape: recording costs as much as ten eager passes of a text encoder
 MAX_GRAPHS = 128  # shapes; each keeps some MB on the GPU. What comes later is started kernel by kernel
 
 _FULL = re.compile(r"out of memory|ALLOC_FAILED")  # torch's own words, and those of cuBLAS and cuDNN
@@ -63,8 +65,9 @@ class _Recorded:
 class Cuda:
     """A network on the GPU, for two callers: one prepares a batch while the other's is computed.
 
-    The first batch of a shape is run as it is, since many lengths of texts have no second; that one is recorded. All
-    work is queued on one stream, under a lock, so that a recording's memory serves one batch after another.
+    Batches of a shape are run as they are until there have been some, since many lengths of texts have one or two; then
+    one is recorded. All work is queued on one stream, under a lock, so that a recording's memory serves one batch after
+    another.
 
     Raises:
         InputError: the GPU's memory does not hold the network.
@@ -81,8 +84,14 @@ class Cuda:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._memory = torch.cuda.graph_pool_handle()
         self._lock = threading.Lock()
-        self._recorded: dict[tuple[torch.Size, ...], _Recorded | None] = {}
+        self._recorded: dict[tuple[torch.Size, ...], _Recorded] = {}
+        self._seen: Counter[tuple[torch.Size, ...]] = Counter()
         self._recordable = True
+
+    def record(self, example: Inputs) -> None:
+        """Record the forward pass of a shape before its first batch."""
+        self._seen[tuple(each.shape for each in example)] = RECORD_AFTER
+        self(example)
 
     def __call__(self, inputs: Inputs, /) -> npt.NDArray[np.float32]:
         """One forward pass of tensors in the processor's memory or, finished, on the GPU: float32 (rows, dim)."""
@@ -101,13 +110,12 @@ class Cuda:
 
     def _rows(self, inputs: Inputs) -> torch.Tensor:
         shapes = tuple(each.shape for each in inputs)
-        recorded = self._recorded.get(shapes)
-        if recorded is None and shapes in self._recorded and self._recordable:
-            recorded = self._recorded[shapes] = self._record(inputs)
-        if recorded is not None:
+        self._seen[shapes] += 1
+        wanted = shapes not in self._recorded and self._seen[shapes] > RECORD_AFTER
+        if wanted and self._recordable and len(self._recorded) < MAX_GRAPHS:
+            self._record(shapes, inputs)
+        if (recorded := self._recorded.get(shapes)) is not None:
             return recorded(inputs)
-        if len(self._recorded) < MAX_GRAPHS:
-            self._recorded[shapes] = None  # seen once
         return self._compute(tuple(map(self._own, inputs)))
 
     def _own(self, given: torch.Tensor) -> torch.Tensor:
@@ -120,8 +128,8 @@ class Cuda:
             rows: torch.Tensor = self._module(*inputs)
         return rows.float()
 
-    def _record(self, inputs: Inputs) -> _Recorded | None:
-        """The forward pass of this shape as a graph; None for a network whose path depends on its data."""
+    def _record(self, shapes: tuple[torch.Size, ...], inputs: Inputs) -> None:
+        """Keep the forward pass of this shape as a graph, unless the network's path depends on its data."""
         graph, own = torch.cuda.CUDAGraph(), tuple(self._own(each).clone() for each in inputs)  # never the caller's
         self._compute(own)  # what a library does at its first call in a thread cannot be recorded
         # Not `torch.cuda.graph`, which first collects all garbage and hands cached memory back: 0.3 s for each length
@@ -135,6 +143,6 @@ class Cuda:
             with contextlib.suppress(RuntimeError):  # says again that the recording broke off
                 graph.capture_end()
             self._recordable = False
-            return None
-        graph.capture_end()
-        return _Recorded(graph, own, rows)
+        else:
+            graph.capture_end()
+            self._recorded[shapes] = _Recorded(graph, own, rows)

@@ -22,11 +22,12 @@ from embed.seconds import Seconds
 from embed.slot import Item, Slot, prepare, read
 
 THREADS = min(16, len(os.sched_getaffinity(0)))
-GPU_THREADS = 4  # that decode on a GPU: more only wait for each other's turn at the interpreter and the decoder
+GPU_THREADS = 2  # that decode on a GPU: more only wait for each other's turn at the interpreter and the decoder
 READ = 128  # posts of a batch
 READ_AHEAD = 2  # batches
 DECODE_AHEAD = 64  # contents
-TOGETHER: dict[Decode, int] = {"cpu": 1, "gpu": 32}  # contents that a decode thread takes at once: see embed.nvjpeg
+TOGETHER: dict[Decode, int] = {"cpu": 1, "gpu": 32}  # pictures that a decode thread takes at once: see embed.nvjpeg
+TEXTS = 32  # that it takes at once: to pass one on costs as much as to tokenize it
 ENCODE_AHEAD = 8  # batches: of 16 pictures of 224 × 224, 2.4 MB each
 
 Hashed = dict[Kind, list[Item]]  # of a batch's posts with readable contents
@@ -98,9 +99,10 @@ class _Flow:
         self._started = self._started or time.perf_counter()
         self._decoders.grow(THREADS if self._together == 1 else min(THREADS, GPU_THREADS))
         self._encoders.grow(max(parallel))
-        for items in wanted.values():
-            for start in range(0, len(items), self._together):
-                self._decoders.put(partial(self._decode, items[start : start + self._together]))
+        for kind, items in wanted.items():
+            step = TEXTS if kind == "text" else self._together
+            for start in range(0, len(items), step):
+                self._decoders.put(partial(self._decode, items[start : start + step]))
 
     def _wanted(self, kind: Kind, items: list[Item]) -> Wanted:
         """The contents that are new, with the slots that lack them."""
@@ -113,7 +115,7 @@ class _Flow:
         return [(new[key], slots) for key, slots in wanting.items()]
 
     def _decode(self, wanted: Wanted) -> None:
-        """Contents of one kind: on the CPU one, for a GPU several."""
+        """Contents of one kind: texts, pictures for a GPU, or one picture."""
         decoded = read([item for item, _ in wanted], wanted[0][1][0].request)
         with self._seconds.measure("decode"):
             outcomes = [

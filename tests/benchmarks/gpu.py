@@ -1,6 +1,6 @@
 """Extraction on an NVIDIA GPU: are the vectors right, and how near do pictures and texts come to their limits?
 
-    python tests/benchmarks/gpu.py [vectors files repeat forward texts decoders stream]
+    python tests/benchmarks/gpu.py [vectors repeat forward texts decoders stream]
 
 Pictures are photographs of 400 to 1,600 pixels a side and 237 kB (see decode.py), texts the docstrings of installed
 libraries. EfficientNet-Lite0 and MiniLM have the weights of the demo extra; ConvNeXt and BERT-base have seeded random
@@ -10,7 +10,6 @@ passes, each alone. About 5 minutes on an H100 with 16 cores.
 """
 
 import copy
-import io
 import os
 import signal
 import statistics
@@ -29,7 +28,6 @@ import timm
 import torch
 from decode import photographs
 from extraction import docstrings, numbered, say, table
-from PIL import ExifTags, Image
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, BertConfig, BertModel
 
@@ -42,7 +40,7 @@ from embed.pipeline import GPU_THREADS, THREADS, TOGETHER, _begin, _wait_for_gpu
 from embed.requests import EncoderOptions, build
 
 CONVNEXT, BERT = "convnext_tiny", "bert-base"
-PICTURES, TEXTS = 12_000, 20_000  # of a run
+PICTURES, TEXTS = 6_000, 20_000  # of a run
 ROWS = (64, 256, 1024)  # of a forward pass, in the search for its limit
 SECONDS = 2.0
 
@@ -112,52 +110,6 @@ def vectors(models: Models) -> None:
         found = rows_of(card, list(nvjpeg.read(files, "cuda")))
         error, cosine = distances(found, rows_of(load(flags), [decode(file) for file in files]))
         say(f"{name}: cosine of --decode gpu to --decode cpu", cosine, ">= 0.999", f"the worst row; error {error:.4f}")
-
-
-def uncommon() -> dict[str, bytes]:
-    """What is no ordinary JPEG, or none at all."""
-    photo = Image.open(io.BytesIO(photographs()[0])).convert("RGB").crop((0, 0, 400, 300))
-
-    def saved(image: Image.Image = photo, kind: str = "JPEG", **options: Any) -> bytes:
-        out = io.BytesIO()
-        image.save(out, kind, **options)
-        return out.getvalue()
-
-    turned, plain = Image.Exif(), saved()
-    turned[ExifTags.Base.Orientation] = 6
-    zeroed = plain[: len(plain) // 2] + bytes(400) + plain[len(plain) // 2 + 400 :]
-    return {
-        "grey": saved(photo.convert("L")),
-        "four inks": saved(photo.convert("CMYK")),
-        "turned": saved(exif=turned),
-        "progressive": saved(progressive=True),
-        "PNG": saved(kind="PNG"),
-        "WebP": saved(kind="WEBP"),
-        "cut short": plain[: len(plain) // 2],
-        "zeros in its scan": zeroed,
-        "no picture": b"<!DOCTYPE html>",
-        "nothing": b"",
-    }
-
-
-def files(models: Models, folder: Path) -> None:
-    """Among ordinary ones in the same calls of the decoder."""
-    name, flags = next(iter(models.images.items()))
-    odd, good = uncommon(), photographs()[:54]
-    posts = table(folder, [*odd.values(), *good])
-    found = []
-    for where in TOGETHER:
-        cache = folder / f"files-{where}.h5"
-        run(Extract(posts=posts, cache=cache, decode=where, device="cuda", statistics=False, dtype="float32", **flags))
-        with open_cache(cache) as opened:
-            space = opened.spaces[name]
-            keys = [key.tobytes() for key in space.keys]
-            found.append((dict(zip(keys, np.array(space.embedding), strict=True)), dict(space.failures)))
-    (cpu, cpu_failed), (gpu, gpu_failed) = found
-    same = set(cpu) == set(gpu) and cpu_failed == gpu_failed
-    worst = distances(np.stack([gpu[key] for key in cpu]), np.stack(list(cpu.values())))[1] if same else 0.0
-    detail = f"{len(cpu)} vectors, {', '.join(sorted(cpu_failed.values()))}"
-    say("odd files: cosine of --decode gpu to --decode cpu", worst, ">= 0.99", detail)
 
 
 def repeat(models: Models, folder: Path) -> None:
@@ -319,7 +271,7 @@ def decoders(models: Models) -> None:
     tensors = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in pictures[:96]]
     alone = 96 * pace(lambda _: nvjpeg._call(tensors, "cuda"), range(12), 1)
     print(f"nvJPEG alone, 96 in a call: {alone:.0f} pictures/s", flush=True)
-    for where, counts in (("cpu", (1, 4, 8, THREADS)), ("gpu", (1, 2, 3, 4, 6, 8))):
+    for where, counts in (("cpu", (1, 4, 8, THREADS)), ("gpu", (1, 2, 4, 8))):
         encoder = load(flags, decode=where)
         rates = {n: decode_rate(encoder, where, pictures[: 128 * n if where == "cpu" else None], n) for n in counts}
         print(f"decode and resize on the {where}:", ", ".join(f"{v:.0f} in {n}" for n, v in rates.items()), flush=True)
@@ -333,7 +285,7 @@ def stream(models: Models, folder: Path) -> None:
             encoder = load(flags, decode=where)
             batch = torch.randint(256, (64, 224, 224, 3), dtype=torch.uint8).pin_memory().permute(0, 3, 1, 2)
             forwards = 64 * rate(encoder._model.choice.forward, (batch,), SECONDS)
-            decodes = decode_rate(encoder, where, pictures[:3072], THREADS if where == "cpu" else GPU_THREADS)
+            decodes = decode_rate(encoder, where, pictures[:2048], THREADS if where == "cpu" else GPU_THREADS)
             del encoder
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
@@ -360,7 +312,6 @@ def main(sections: list[str]) -> None:
         models = Models(folder)
         jobs: dict[str, Callable[[], object]] = {
             "vectors": lambda: vectors(models),
-            "files": lambda: files(models, folder),
             "repeat": lambda: repeat(models, folder),
             "forward": lambda: forward(models),
             "texts": lambda: texts(models, folder),
