@@ -96,9 +96,6 @@ def spaces(cache: Path) -> dict[str, tuple[bytes, bytes, dict[bytes, str]]]:
         return {n: (s.keys.tobytes(), s.embedding.tobytes(), dict(s.failures)) for n, s in opened.spaces.items()}
 
 
-# is it right?
-
-
 def vectors(models: Models) -> None:
     pictures, texts = [decode(file) for file in photographs()[:32]], docstrings(256)
     for name, flags in (models.images | models.texts).items():
@@ -128,40 +125,29 @@ def repeat(models: Models, folder: Path) -> None:
         config = Extract(posts=folder / "straight.parquet", cache=cache, decode=where, **options)
         held, label = -1, next(iter(models.images))
         while kills < 3 and held < len(rows):
-            held, killed = killed_run(config, label, held)
+            held, killed = killed_run(config, label)
             kills += killed
         run(config)
-        equal = [left[0] == left[1], left[0] == spaces(cache)]
-        detail = f"another order {equal[0]}, {kills} kill -9 {equal[1]}"
-        say(f"--decode {where}: equal bytes of two runs and a resumed one", sum(equal), "2", detail)
+        equal = sum(one == left[0] for one in (left[1], spaces(cache)))
+        say(f"--decode {where}: runs with the bytes of the first", equal, "2", f"another order; {kills} kill -9")
 
 
-def killed_run(config: Extract, label: str, before: int) -> tuple[int, int]:
-    """A run in a process of its own, killed once it has committed more than `before`; what is held, and was it."""
-    command = [
-        sys.executable,
-        "-m",
-        "embed.extract",
-        str(config.posts),
-        "--cache",
-        str(config.cache),
-        "--no-statistics",
-    ]
-    for name in ("image", "text", "weights"):
-        command += [f"--{name}", *getattr(config, name)] if getattr(config, name) else []
-    child = subprocess.Popen([*command, "--device", "cuda", "--decode", config.decode], stderr=subprocess.DEVNULL)
+def killed_run(config: Extract, label: str) -> tuple[int, bool]:
+    """A run in a process of its own, killed once it has committed 200 kB; how many rows are held, and was it killed."""
+    values = {"cache": [str(config.cache)], "device": [config.device], "decode": [config.decode]}
+    values |= {name: list(getattr(config, name)) for name in ("image", "text", "weights") if getattr(config, name)}
+    flags = [word for name, words in values.items() for word in (f"--{name}", *words)]
+    child = subprocess.Popen([sys.executable, "-m", "embed.extract", str(config.posts), "--no-statistics", *flags])
     journal = config.cache.with_name(config.cache.name + ".journal")
-    size = sum(file.stat().st_size for file in journal.glob("*")) if journal.exists() else 0
+    before = sum(file.stat().st_size for file in journal.glob("*"))
     while child.poll() is None:
-        grown = sum(file.stat().st_size for file in journal.glob("*")) if journal.exists() else 0
-        if grown > size + 200_000:
+        if sum(file.stat().st_size for file in journal.glob("*")) > before + 200_000:
             os.kill(child.pid, signal.SIGKILL)
         time.sleep(0.01)
+    if child.returncode not in (0, -signal.SIGKILL):
+        raise SystemExit(f"python -m embed.extract ended with {child.returncode}")
     with CacheWriter(config.cache) as writer:
         return len(writer.done(label)), child.returncode == -signal.SIGKILL
-
-
-# is it fast?
 
 
 @torch.inference_mode()
@@ -201,7 +187,7 @@ def limit(encoder: Any, batch: tuple[torch.Tensor, ...]) -> tuple[float, int]:
 
 
 def forward(models: Models) -> None:
-    """As a run calls it, from pinned memory in two threads, and eager PyTorch in the same way."""
+    """As a run calls it, from pinned memory, and eager PyTorch in the same way."""
     for name, flags in models.images.items():
         encoder = load(flags)
         call = encoder._model.choice.forward
@@ -211,12 +197,7 @@ def forward(models: Models) -> None:
         call._recordable, call._recorded = False, {}
         eager = 64 * rate(call, (batch,), 4 * SECONDS)
         say(f"{name}: forward passes of 64 / limit", ours / best, ">= 0.75", f"{ours:.0f} of {best:.0f} ({rows} rows)")
-        say(
-            f"{name}: forward passes of 64 / eager",
-            ours / eager,
-            ">= 1",
-            f"{eager:.0f} pictures/s, threads' start in it",
-        )
+        say(f"{name}: forward passes of 64 / eager", ours / eager, ">= 1", f"{eager:.0f}/s, a thread's start in it")
 
 
 def texts(models: Models, folder: Path) -> None:
@@ -224,24 +205,21 @@ def texts(models: Models, folder: Path) -> None:
         encoder = load(flags)
         for tokens in (16, 40, 128, 512):
             batch = encoder._padded([np.arange(1000, 1000 + tokens)] * encoder.batch_rows(tokens), tokens)
-            encoder._forward(batch)
+            encoder._forward.record(batch)
             ours = len(batch[0]) * rate(encoder._forward, batch, SECONDS / 2)
             best, _ = limit(encoder, batch)
             say(
-                f"{name}: forward passes of {tokens} tokens / limit",
+                f"{name}: passes of {tokens} tokens / limit",
                 ours / best,
                 ">= 0.75",
                 f"{ours:.0f} of {best:.0f} texts/s",
             )
         sentences = [f"{number} {text}" for number, text in enumerate((docstrings() * 9)[:TEXTS])]
-        path = folder / "texts.parquet"
-        pd.DataFrame({"text": sentences}).to_parquet(path)
+        pd.DataFrame({"text": sentences}).to_parquet(path := folder / "texts.parquet")
         report = run(Extract(posts=path, cache=folder / f"{name}.h5", device="cuda", statistics=False, **flags))
-        prepared = [encoder.prepare(text, b"") for text in sentences[:3000]]
-        real = sum(map(len, prepared)) / len(prepared)
-        seconds = report.seconds
-        detail = f"{real:.0f} tokens in the mean; {seconds}"
-        say(f"{name}: texts/s from end to end", TEXTS / seconds.working, "", detail)
+        tokens = statistics.mean(len(encoder.prepare(text, b"")) for text in sentences[:3000])
+        detail = f"{tokens:.0f} tokens in the mean; {report.seconds}"
+        say(f"{name}: texts/s from end to end", TEXTS / report.seconds.working, "", detail)
 
 
 def pace(job: Callable[[Any], object], parts: Sequence[Any], threads: int) -> float:
@@ -290,15 +268,12 @@ def stream(models: Models, folder: Path) -> None:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             options: dict[str, Any] = {"decode": where, "device": "cuda", "statistics": False, **flags}
-            runs = [
-                run(Extract(posts=posts, cache=folder / f"{name}-{where}{number}.h5", **options)) for number in range(2)
-            ]
+            caches = (folder / f"{name}-{where}{number}.h5" for number in range(2))
+            runs = [run(Extract(posts=posts, cache=cache, **options)) for cache in caches]
             ours = statistics.median(PICTURES / one.seconds.working for one in runs)
             best, both = min(forwards, decodes), 1 / (1 / forwards + 1 / decodes)
             peak, idle = torch.cuda.max_memory_reserved() / 1e9, 1 - ours / forwards
-            detail = (
-                f"{ours:.0f} of min({forwards:.0f}, {decodes:.0f}) pictures/s; {ours / both:.2f} of 1 / (1/F + 1/D)"
-            )
+            detail = f"{ours:.0f} of min({forwards:.0f}, {decodes:.0f}); {ours / both:.2f} of 1 / (1/F + 1/D)"
             say(f"{name}, --decode {where}: end to end / limit", ours / best, ">= 0.95", detail)
             print(f"    GPU idle {idle:.0%}, {peak:.1f} GB; {runs[-1].seconds}", flush=True)
 

@@ -155,7 +155,6 @@ def test_a_gpu_that_torch_does_not_see(tmp_path: Path, weights: Path) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_about_the_same_rows(tmp_path: Path, weights: Path) -> None:
-    """Never run so far."""
     table = posts(tmp_path, range(60))
     rows = []
     for decode in TOGETHER:

@@ -233,6 +233,17 @@ def test_the_same_for_the_packaged_model() -> None:
             assert np.array_equal(minilm().encode([rows[place]])[0], full[place])
 
 
+@pytest.mark.parametrize(
+    ("tokens", "padded"), [(1, 8), (8, 8), (9, 16), (128, 128), (129, 160), (481, 500), (500, 500)]
+)
+def test_buckets_of_a_gpu(folder: Path, tokens: int, padded: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few lengths; the model's limit is one, whatever it is."""
+    encoder = load(str(folder))
+    for name, value in {"_device": "cuda", "_step": STEP["cuda"], "_limit": 500}.items():
+        monkeypatch.setattr(encoder, name, value)
+    assert encoder.bucket(np.full(tokens, 5, np.int32)) == padded
+
+
 def test_buckets(folder: Path) -> None:
     encoder = load(str(folder))
     assert [encoder.bucket([5] * n) for n in (1, 4, 5, 16, 57, 64)] == [4, 4, 8, 16, 60, 64]

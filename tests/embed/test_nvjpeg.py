@@ -263,7 +263,7 @@ def test_a_full_memory_is_not_the_picture_s_fault(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_GPU)
 def test_a_gpu_decodes_about_the_same_pixels_in_any_company() -> None:
-    """Never run so far. Other arithmetic for the colours: a few levels, not another picture."""
+    """Other arithmetic for the colours: a few levels, not another picture."""
     pictures = list(nvjpeg.read(everything, "cuda"))
     for picture, data in zip(pictures, everything, strict=True):
         (alone,) = nvjpeg.read([data], "cuda")
@@ -278,7 +278,6 @@ def test_a_gpu_decodes_about_the_same_pixels_in_any_company() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_GPU)
 @pytest.mark.parametrize("mode", ["bicubic", "bilinear", "lanczos"])
 def test_a_gpu_prepares_about_the_same_picture(mode: str) -> None:
-    """Never run so far."""
     data = ORDINARY["a photograph"]
     (picture,) = nvjpeg.read([data], "cuda")
     assert isinstance(picture, Picture)

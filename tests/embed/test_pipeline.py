@@ -53,7 +53,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 
 
 def extract(folder: Path, weights: tuple[str, ...], **more: Any) -> dict[str, Any]:
-    flags = {"image": NAMES[:1], "weights": weights[: len(more.get("image", "1"))], "backend": "eager", **more}
+    flags = {
+        "image": NAMES[:1],
+        "weights": weights[: len(more.get("image", "1"))],
+        "backend": "eager",
+        "device": "cpu",
+        **more,
+    }
     return run(Extract(posts=folder / "posts.parquet", cache=folder / "cache.h5", **flags)).to_json()
 
 
