@@ -79,9 +79,7 @@ def choose(network: Network, device: str, wanted: Backend | None) -> Choice:
         from embed.cuda import Cuda
 
         forward = Cuda(network.module, channels_last=network.pictures)
-        if (
-            network.pictures
-        ):  # all batches have its shape, and cuDNN chooses its kernels anew in each thread, for seconds
+        if network.pictures:  # all batches have one shape, and cuDNN takes seconds to choose its kernels in each thread
             forward.record(network.example)
         return Choice(forward, {})
     builder = _Builder(network)
