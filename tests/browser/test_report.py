@@ -143,6 +143,7 @@ def test_a_post_opens_and_closes(open_page: Open, demo: Demo) -> None:
     page = open_page(demo.report).page
     card = page.locator(".card", has=page.locator("img")).first
     dialog, opener, name = page.get_by_role("dialog"), card.locator(".open"), card.locator("h4").text_content() or ""
+    expect(opener).to_have_accessible_name(f"Open post {name}")
     opener.focus()
     page.keyboard.press("Enter")
     expect(dialog).to_be_visible()

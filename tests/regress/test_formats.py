@@ -151,10 +151,9 @@ def test_a_name_that_is_a_formula_or_markup_is_neither(printed: Printed) -> None
 def test_two_at_once(asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(Compare, run, [*asked, "--out", str(tmp_path / "report.html")]) == FAILED
     out, err = capsys.readouterr()
-    assert (out, err) == (
-        "",
-        f"error: {' and '.join(asked)}: expected one of them, each is printed instead of the table\n",
-    )
+    why = f"{' and '.join(asked)}: expected one of them, each is printed instead of the table"
+    assert err == f"error: {why}\n"
+    assert out == (json.dumps({"error": why}) + "\n" if "--json" in asked else "")
     assert not (tmp_path / "report.html").exists()
 
 
