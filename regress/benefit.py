@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regress.entry import Entry
 from regress.inference import LEVEL, Difference, paired
-from regress.metrics import cross_entropy, rarity
+from regress.metrics import rarity
 from regress.runs import Predictions
 
 Array = NDArray[np.float64]
@@ -71,9 +71,8 @@ def benefits(entries: Sequence[Entry], predictions: Predictions) -> list[Benefit
     def against(place: int, baseline: int | None) -> Against | None:
         if baseline is None:
             return None
-        y, p, q = predictions.y, predictions.p[place], predictions.p[baseline]
-        entropy = cross_entropy(y, p) - cross_entropy(y, q)
-        squared = phi * ((p - y) ** 2 - (q - y) ** 2)
+        entropy = predictions.losses[place] - predictions.losses[baseline]
+        squared = phi * (predictions.squared[place] - predictions.squared[baseline])
         clusters = predictions.clusters
         return Against(baseline, paired(entropy, clusters, level), paired(squared, clusters, level))
 

@@ -33,7 +33,7 @@ def recalibrations(predictions: Predictions) -> list[Recalibration]:
     for place, (raw, p) in enumerate(zip(predictions.raw, predictions.p, strict=True)):
         if np.array_equal(raw, p):
             continue
-        before, after = cross_entropy(y, raw), predictions.losses[place]
+        before, after = cross_entropy(y, raw), cross_entropy(y, p)  # of one repetition, as the bias
         found.append(
             Recalibration(
                 place=place,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +46,17 @@ class Predictions:
     clusters: NDArray[np.int64]  # (n,) from 0: posts that share a picture, a text or a group
     p: NDArray[np.float64]  # (runs, n), in the order of the entries
     raw: NDArray[np.float64]  # (runs, n) before calibration; p itself where a run kept no others
+    repeated: tuple[NDArray[np.float64], ...] = ()  # as p, of further repetitions of the folds
 
     @cached_property
     def losses(self) -> NDArray[np.float64]:
-        """(runs, n) log loss of each post, nats."""
-        return cross_entropy(self.y, self.p)
+        """(runs, n) log loss of each post, nats, the mean over the repetitions, as a run's scores are."""
+        return np.asarray(np.mean([cross_entropy(self.y, p) for p in (self.p, *self.repeated)], axis=0))
+
+    @cached_property
+    def squared(self) -> NDArray[np.float64]:
+        """(runs, n) squared error of each post, likewise."""
+        return np.asarray(np.mean([(p - self.y) ** 2 for p in (self.p, *self.repeated)], axis=0))
 
 
 def choose(named: Sequence[Path], runs: Path, target: str | None = None) -> tuple[list[Entry], list[Entry]]:
@@ -149,6 +155,11 @@ def read_predictions(entries: Sequence[Entry]) -> Predictions:
         clusters=np.unique(first["cluster"].to_numpy(), return_inverse=True)[1].astype(np.int64),
         p=np.stack([table["prediction"].to_numpy() for table in tables]),
         raw=np.stack([table[RAW].to_numpy() for table in tables]),
+        repeated=tuple(
+            np.stack([table[name].to_numpy() for table in tables])
+            for name in (f"prediction_{r}" for r in range(1, entries[0].ground.repeats))
+            if all(name in table for table in tables)
+        ),
     )
 
 
@@ -158,8 +169,10 @@ def _table(entry: Entry) -> "pd.DataFrame":
         table = entry.run.predictions()
         if RAW not in table and "prediction" in table:
             table[RAW] = table["prediction"]
-        table = table.astype({**COLUMNS, RAW: np.float64})
-        finite = bool(np.isfinite(table[[*COLUMNS, RAW]].to_numpy()).all()) and len(table) > 0
+        repeated = [str(name) for name in table if str(name).startswith("prediction_")]
+        kinds: dict[str, Any] = {**COLUMNS, **dict.fromkeys([RAW, *repeated], np.float64)}
+        table = table.astype(kinds)
+        finite = bool(np.isfinite(table[list(kinds)].to_numpy()).all()) and len(table) > 0
     except (KeyError, ValueError, TypeError, OSError) as why:
         raise InputError(f"{entry.run.folder}: its predictions cannot be read ({_line(why)}): fit again") from None
     if not finite or "id" not in table:

@@ -13,6 +13,8 @@ from embed.content import content_key
 from embed.spaces import SpaceInfo
 from embed.writer import CacheWriter
 from regress import load
+from regress.compare import Compare
+from regress.compare import run as compare
 from regress.fit import Fit, FittedRuns
 from regress.fit import run as fit
 from regress.foldfile import digest
@@ -163,3 +165,12 @@ def test_a_caption_that_many_posts_share_is_no_copy(folder: Path, tmp_path: Path
     assert made.runs[0].manifest["metrics"]["bias"] == pytest.approx(1, abs=0.01)
     assert 0 < made.runs[0].manifest["folds"]["purged"] < 30
     assert any("1 picture or text is shared by more than a tenth" in note for note in made.notes)
+
+
+def test_pairs_of_repeated_folds_differ_by_what_their_scores_differ(folder: Path, tmp_path: Path) -> None:
+    call(folder, tmp_path / "runs", model=("ridge", "knn", "mean"), folds="3x2")
+    told = compare(Compare(runs=tmp_path / "runs", out=tmp_path / "report.html", gallery=0)).to_json()
+    loss = {run["name"]: run["log_loss"] for run in told["runs"]}
+    assert len(told["pairs"]) == 3
+    for pair in told["pairs"]:
+        assert pair["log_loss"][1] == pytest.approx(loss[pair["first"]] - loss[pair["second"]], abs=1e-12)
