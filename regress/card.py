@@ -25,6 +25,7 @@ METRICS = {  # of run.json
     "mse": "mean squared error",
     "mae": "mean absolute error",
     "sera": "SERA, squared error of rare posts",
+    "mae_rare": "mean absolute error of the rare rates",
     "lift": "lift in the top 5 %",
     "bias": "mean prediction / mean rate",
 }
