@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from regress.entry import Entry
     from regress.standing import Standing
 
+Form = Literal["table", "csv", "csv_all", "markdown"]
 WIDTH = 120  # columns of the table
 HEAD = (
     *("run", "D²", "95 % interval", "by trials", "log loss", "SERA", "Spearman", "bias", "p mean", "p best"),
@@ -37,7 +38,8 @@ class Compare:
     gallery: int = option("number of posts shown in the report", 60, metavar="N")
     json: bool = option("print one JSON object instead of the table", False)
     csv: bool = option("print the numbers of the runs as CSV, in full, one row a run", False)
-    markdown: bool = option("print the numbers of the runs as Markdown tables, rounded", False)
+    csv_all: bool = option("print all that --json says as CSV, one row a number", False)
+    markdown: bool = option("print all that --json says as Markdown tables, rounded", False)
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,22 @@ class Comparison:
 
     analysis: "Analysis"
     out: Path
-    form: Literal["table", "csv", "markdown"] = "table"  # what `str` gives
+    form: Form = "table"  # what `str` gives
 
     def to_json(self) -> dict[str, Any]:
         return self.analysis.to_json()
 
     def __str__(self) -> str:
-        from regress.formats import as_csv, as_markdown, flat_rows
+        from regress.formats import as_csv, as_markdown, as_tidy_csv, flat_rows
 
         if self.form == "table":
             return self._table()
         told = self.to_json()
+        if self.form == "csv_all":
+            return as_tidy_csv(told)
         places = [benefit.place for benefit in self.analysis.benefits]
         rows = flat_rows(told["runs"], dict(zip(places, told["oversampling"], strict=True)))
-        return as_csv(rows) if self.form == "csv" else as_markdown(rows)
+        return as_csv(rows) if self.form == "csv" else as_markdown(told, rows)
 
     def _table(self) -> str:
         entries, standings = self.analysis.entries, self.analysis.standings
@@ -139,11 +143,11 @@ def run(config: Compare) -> Comparison:
     return Comparison(analysis, config.out, form)
 
 
-def _form(config: Compare) -> Literal["table", "csv", "markdown"]:
-    asked = [f"--{name}" for name in ("json", "csv", "markdown") if getattr(config, name)]
+def _form(config: Compare) -> Form:
+    asked = [f"--{name.replace('_', '-')}" for name in ("json", "csv", "csv_all", "markdown") if getattr(config, name)]
     if len(asked) > 1:
         raise InputError(f"{' and '.join(asked)}: expected one of them, each is printed instead of the table")
-    return "csv" if config.csv else "markdown" if config.markdown else "table"
+    return "csv" if config.csv else "csv_all" if config.csv_all else "markdown" if config.markdown else "table"
 
 
 def _left_out(first: "Entry", others: "list[Entry]") -> str:

@@ -1,54 +1,30 @@
-"""A comparison as CSV and as Markdown: the numbers of the runs in `--json`, for a spreadsheet and for an issue.
+"""A comparison as CSV and as Markdown: what `--json` says, for a spreadsheet, for pandas and for a pull request.
 
-CSV has every number in full and one row a run, its findings on oversampling among them; a missing value is an empty
-cell. Markdown has them rounded as the terminal's table. Names come from run folders and are untrusted: what cannot be
+CSV is two tables, each a rectangle with every number in full. The wide one, one row a run and a column a score, is what
+a spreadsheet sorts; findings on two runs, on a bin or on an epoch have no place in it, and glued below it would be no
+table that `pandas.read_csv` reads. So the tidy one is a flag of its own, one row a number: the part of the JSON and the
+number of its item there (two runs may have one name), the run, the run it is against, what it is, the number of the bin,
+quarter or epoch, and the number, or a text. In both a missing value is an empty cell, and what JSON has as null has no
+row in the tidy one.
+
+Markdown has the same numbers rounded, a table a part. Names come from run folders and are untrusted: what cannot be
 printed becomes U+FFFD, and neither a spreadsheet nor a browser may take one for a formula or for markup.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from regress.card import code
 from regress.lines import printable
+from regress.records import Record, records
+from regress.tables import KEYED, OVERSAMPLING, RUNS, TABLES, Column, Table
 
 Row = dict[str, Any]
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "'")  # a spreadsheet computes these, but for the last
 BASELINES = ("nothing", "random")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a Markdown table: a number with so many digits, or an interval of two."""
-
-    title: str
-    names: tuple[str, ...]  # of the values in a flat row
-    digits: int
-
-
-COLUMNS = (
-    Column("D²", ("d2",), 3),
-    Column("95 % interval", ("d2_low", "d2_high"), 3),
-    Column("by trials", ("d2_trials",), 3),
-    Column("p mean", ("p_mean",), 3),
-    Column("p best", ("p_best",), 3),
-    Column("Spearman", ("spearman",), 2),
-    Column("lift", ("lift",), 2),
-    Column("bias", ("bias",), 2),
-    Column("log loss", ("log_loss",), 4),
-    Column("of the mean", ("log_loss_mean",), 4),
-    Column("floor", ("log_loss_floor",), 4),
-    Column("behind the best", ("log_loss_behind",), 4),
-    Column("95 % interval", ("log_loss_behind_low", "log_loss_behind_high"), 4),
-    Column("miscalibration", ("miscalibration",), 4),
-    Column("discrimination", ("discrimination",), 4),
-    Column("MSE", ("mse",), 4),
-    Column("MAE", ("mae",), 4),
-    Column("MAE of rare", ("mae_rare",), 3),
-    Column("SERA", ("sera",), 2),
-    Column("seconds", ("seconds",), 1),
-)
-CHANCES = ("p mean", "p best")
+TIDY = ("part", "item", "run", "against", "what", "place", "value", "text")
+SCREEN = 15  # rows, above which a table is folded
 
 
 def flat_rows(runs: Sequence[Row], findings: Mapping[int, Row]) -> list[Row]:
@@ -87,7 +63,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, str):
         return '"' + no_formula(printable(value)).replace('"', '""') + '"'
-    return "" if value is None else repr(float(value))
+    return "" if value is None else str(int(value)) if isinstance(value, int) else repr(float(value))
 
 
 def no_formula(text: str) -> str:
@@ -95,48 +71,79 @@ def no_formula(text: str) -> str:
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """A table of all runs, and one of those with a sampler, as GitHub renders them."""
-    texts = ("name", "features", "verdict")
-    head = ["run", *texts[1:], *(column.title for column in COLUMNS)]
-    lines = _table(head, [[*(escaped(row[name]) for name in texts), *_numbers(row, COLUMNS)] for row in rows])
-    judged = [row for row in rows if row["oversampling_log_loss"] is not None]
-    if judged:
-        lines += ["", *_oversampling_table(judged)]
-    return "\n".join(lines)
+def as_tidy_csv(told: Mapping[str, Any]) -> str:
+    """One row a number or text of the JSON; what is null there has none."""
+    rows = [
+        ",".join(map(_cell, (r.part, r.item, r.run, r.against, r.what(name), r.place, *_sides(value))))
+        for r in records(told)
+        for name, value in r.values.items()
+        if value is not None
+    ]
+    return "\n".join([",".join(TIDY), *rows])
 
 
-def _oversampling_table(judged: Sequence[Row]) -> list[str]:
-    texts = ("name", "oversampling_log_loss", "oversampling_sera")
-    columns: list[Column] = []
-    for score, title, digits in (("log_loss", "log loss", 4), ("sera", "SERA a post", 6)):
-        for name in BASELINES:
-            field = f"{name}_{score}"
-            columns += [Column(f"{title} − {name}’s", (field,), digits)]
-            columns += [Column("95 % interval", (f"{field}_low", f"{field}_high"), digits)]
-    head = ["run", "helps on all posts", "helps on rare posts", *(column.title for column in columns)]
-    return _table(head, [[*(escaped(row[name]) for name in texts), *_numbers(row, columns)] for row in judged])
+def _sides(value: Any) -> tuple[Any, Any]:
+    """A number on the left, a text on the right: a column of one type each."""
+    return (None, value) if isinstance(value, str) else (value, None)
+
+
+def as_markdown(told: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """A titled table for each part that there is, and lists of what is said in sentences; `rows` are the flat ones.
+
+    What is longer than a screen is folded on GitHub and GitLab, but for the runs themselves.
+    """
+    judged = [row | {"run": row["name"]} for row in rows if row["oversampling_log_loss"] is not None]
+    parts = [_titled(RUNS, [row | {"run": row["name"]} for row in rows], fold=False)]
+    parts += [_titled(OVERSAMPLING, judged, fold=False)] if judged else []
+    found: dict[tuple[str, str], list[Row]] = {}
+    for record in records(told):
+        found.setdefault((record.part, record.group), []).extend(_table_rows(record))
+    for table in TABLES:
+        chosen = [row for row in found.get((table.part, table.group), []) if table.only <= row.items()]
+        parts += [_titled(table, chosen)] if chosen else []
+    parts += [_section("What the leading run gets wrong", [f"- {escaped(said)}" for said in told["weaknesses"]])]
+    parts += [_section("What to do next", [line for each in told["advice"] for line in _advised(each)])]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _table_rows(record: Record) -> list[Row]:
+    context = {**record.labels, "run": record.run, "against": record.against, "place": record.place}
+    if (record.part, record.group) != KEYED:
+        return [{**context, **record.values}]
+    return [{**context, "key": key, "value": value} for key, value in record.values.items()]
+
+
+def _titled(table: Table, rows: Sequence[Row], *, fold: bool = True) -> str:
+    """A pipe table below its title: texts to the left, numbers to the right."""
+    head = [*(title for title, _ in table.texts), *(column.title for column in table.columns)]
+    rule = ["---"] * len(table.texts) + ["--:"] * len(table.columns)
+    cells = [[*(_text(row.get(name)) for _, name in table.texts), *_numbers(row, table.columns)] for row in rows]
+    lines = [f"| {' | '.join(line)} |" for line in (head, rule, *cells)]
+    if fold and len(rows) > SCREEN:
+        lines = [f"<details><summary>{len(rows)} rows</summary>", "", *lines, "", "</details>"]
+    return _section(table.title, lines)
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"### {title}", "", *lines]) if lines else ""
+
+
+def _advised(advice: Mapping[str, str]) -> list[str]:
+    said = f"1. **{escaped(advice['what'])}.** {escaped(advice['why'])}"
+    return [said, "", f"   {code(advice['command'])}", ""]
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else escaped(str(value))
 
 
 def _numbers(row: Row, columns: Sequence[Column]) -> list[str]:
     """Cells such as "0.250" and "0.180 … 0.310"; a dash where a number is missing."""
-    cells = [[row[name] for name in column.names] for column in columns]
+    cells = [[row.get(name) for name in column.names] for column in columns]
     return [
-        "–" if None in values else " … ".join(_number(value, column) for value in values)
+        "–" if None in values else " … ".join(map(column.shown, values))
         for column, values in zip(columns, cells, strict=True)
     ]
-
-
-def _number(value: float, column: Column) -> str:
-    if column.title in CHANCES and value < 0.0005:
-        return "&lt;0.001"
-    return f"{round(value, column.digits) + 0.0:.{column.digits}f}"  # + 0.0: no "-0.000"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a pipe table: three columns of texts, then numbers, to the right."""
-    rule = ["---"] * 3 + ["--:"] * (len(head) - 3)
-    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]
 
 
 def escaped(text: str) -> str:
