@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from regress.standing import Standing
 
 Form = Literal["table", "csv", "csv_all", "markdown"]
+FORMS: tuple[Form, ...] = ("csv", "csv_all", "markdown")  # the flags
 WIDTH = 120  # columns of the table
 HEAD = (
     *("run", "D²", "95 % interval", "by trials", "log loss", "SERA", "Spearman", "bias", "p mean", "p best"),
@@ -144,10 +145,11 @@ def run(config: Compare) -> Comparison:
 
 
 def _form(config: Compare) -> Form:
-    asked = [f"--{name.replace('_', '-')}" for name in ("json", "csv", "csv_all", "markdown") if getattr(config, name)]
+    chosen = [form for form in FORMS if getattr(config, form)]
+    asked = [f"--{name.replace('_', '-')}" for name in (*["json"] * config.json, *chosen)]
     if len(asked) > 1:
         raise InputError(f"{' and '.join(asked)}: expected one of them, each is printed instead of the table")
-    return "csv" if config.csv else "csv_all" if config.csv_all else "markdown" if config.markdown else "table"
+    return chosen[0] if chosen else "table"
 
 
 def _left_out(first: "Entry", others: "list[Entry]") -> str:

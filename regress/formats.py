@@ -3,8 +3,8 @@
 CSV is two tables, each a rectangle with every number in full. The wide one, one row a run and a column a score, is what
 a spreadsheet sorts; findings on two runs, on a bin or on an epoch have no place in it, and glued below it would be no
 table that `pandas.read_csv` reads. So the tidy one is a flag of its own, one row a number: the part of the JSON and the
-number of its item there (two runs may have one name), the run, the run it is against, what it is, the number of the bin,
-quarter or epoch, and the number, or a text. In both a missing value is an empty cell, and what JSON has as null has no
+number of its item there (two runs may have one name), the run, the run it is against, what it is, the number of the
+bin, quarter or epoch, and the number, or a text. In both a missing value is an empty cell; what is null in JSON has no
 row in the tidy one.
 
 Markdown has the same numbers rounded, a table a part. Names come from run folders and are untrusted: what cannot be
@@ -95,7 +95,7 @@ def as_markdown(told: Mapping[str, Any], rows: Sequence[Row]) -> str:
     judged = [row | {"run": row["name"]} for row in rows if row["oversampling_log_loss"] is not None]
     parts = [_titled(RUNS, [row | {"run": row["name"]} for row in rows], fold=False)]
     parts += [_titled(OVERSAMPLING, judged, fold=False)] if judged else []
-    found: dict[tuple[str, str], list[Row]] = {}
+    found: dict[tuple[str, str], list[Row]] = {}  # by part and group
     for record in records(told):
         found.setdefault((record.part, record.group), []).extend(_table_rows(record))
     for table in TABLES:
@@ -139,11 +139,8 @@ def _text(value: Any) -> str:
 
 def _numbers(row: Row, columns: Sequence[Column]) -> list[str]:
     """Cells such as "0.250" and "0.180 … 0.310"; a dash where a number is missing."""
-    cells = [[row.get(name) for name in column.names] for column in columns]
-    return [
-        "–" if None in values else " … ".join(map(column.shown, values))
-        for column, values in zip(columns, cells, strict=True)
-    ]
+    cells: list[tuple[Column, list[Any]]] = [(each, [row.get(name) for name in each.names]) for each in columns]
+    return ["–" if None in values else " … ".join(map(column.shown, values)) for column, values in cells]
 
 
 def escaped(text: str) -> str:

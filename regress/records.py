@@ -1,7 +1,7 @@
 """What `--json` says of a comparison, as flat records: the tidy CSV and the Markdown tables are made of them.
 
-The JSON is walked as it comes and not by a list of its parts, so that a part, or a number, added to it is in the records
-without a line here; what it knows are the names that stand for runs, and what lists of two and of three mean.
+The JSON is walked as it comes and not by a list of its parts: a part, or a number, added to it is in the records
+without a line here. What this knows are the names that stand for runs, and what lists of two and of three numbers mean.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,14 +44,14 @@ def records(told: Mapping[str, Any]) -> Iterator[Record]:
 
 def _walk(context: Record, entry: Mapping[str, Any]) -> Iterator[Record]:
     """The record of an entry itself, then those of what is nested in it."""
-    context = _named(context, entry)
+    context, rest = _named(context, entry)
     own: dict[str, Any] = {}
     series: dict[str, list[Any]] = {}
     nested: dict[str, Any] = {}
-    for name, value in entry.items():
-        if name in (*RUN, *AGAINST):
-            continue
-        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value)):
+    for name, value in rest.items():
+        if isinstance(value, dict) or (
+            isinstance(value, list) and any(isinstance(each, (dict, list)) for each in value)
+        ):
             nested[name] = value
         elif not isinstance(value, list):
             own[name] = value
@@ -70,16 +70,18 @@ def _walk(context: Record, entry: Mapping[str, Any]) -> Iterator[Record]:
         yield from _nested(context, name, value)
 
 
-def _named(context: Record, entry: Mapping[str, Any]) -> Record:
-    """With the runs that the entry names."""
-    for names, field_ in ((RUN, "run"), (AGAINST, "against")):
-        for value in (entry[name] for name in names if name in entry):
-            context = replace(context, **{"against" if field_ == "run" and context.run is not None else field_: value})
-    return context
+def _named(context: Record, entry: Mapping[str, Any]) -> tuple[Record, Mapping[str, Any]]:
+    """With the runs that the entry names, and what else it says."""
+    run, against = (next((name for name in names if name in entry), None) for names in (RUN, AGAINST))
+    rest = {name: value for name, value in entry.items() if name not in (run, against)}
+    if run is not None:
+        inside = context.run is not None
+        context = replace(context, against=entry[run]) if inside else replace(context, run=entry[run])
+    return (replace(context, against=entry[against]) if against is not None else context), rest
 
 
 def _nested(context: Record, name: str, value: Any) -> Iterator[Record]:
-    if name == BY_RUN and isinstance(value, dict):
+    if name == BY_RUN and isinstance(value, dict) and all(isinstance(each, (dict, list)) for each in value.values()):
         for run, entries in value.items():
             yield from _inside(replace(context, run=run, group=BY_RUN), entries)
     else:

@@ -118,7 +118,7 @@ def test_csv_has_every_value_of_the_json(printed: Printed) -> None:
 
 def test_markdown_has_every_number_of_the_json_rounded(printed: Printed) -> None:
     rows = flat(json.loads(printed("--json")))
-    runs, oversampling = printed("--markdown").split("\n\n")
+    runs, oversampling = (part.partition("\n\n")[2] for part in printed("--markdown").split("\n\n### ")[:2])
     judged = [row for row in rows if "oversampling_sera" in row]
     seen: set[tuple[str, str]] = set()
     for part, told, columns in ((runs, rows, RUN_COLUMNS), (oversampling, judged, OVERSAMPLING_COLUMNS)):

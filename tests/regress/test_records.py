@@ -1,0 +1,310 @@
+"""All that `--json` says is in `--csv-all` and in `--markdown`, and nothing else: the JSON is walked as it comes."""
+
+import csv
+import html
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+
+from data.files import sha256_file
+from regress.compare import Compare, Comparison, run
+from regress.formats import as_tidy_csv
+from regress.intervals import post_intervals
+from regress.lines import printable
+from regress.metrics import cross_entropy
+
+HOSTILE = "=cmd|'/c calc'!A1<b>@x\n| a | `b`"
+ENCODERS = {
+    "eff": {"spec": {"kind": "image", "family": "timm"}},
+    "bert": {"spec": {"kind": "text", "family": "transformers"}},
+}
+DIFFERENCE = ["log_loss", "log_loss_low … log_loss_high"]
+# what the columns of numbers are in JSON, by the title of their table
+COLUMNS = {
+    "Runs": [
+        *("d2", "d2_low … d2_high", "d2_trials", "p_mean", "p_best", "spearman", "lift", "bias", "log_loss"),
+        *("log_loss_mean", "log_loss_floor", "log_loss_behind", "log_loss_behind_low … log_loss_behind_high"),
+        *("miscalibration", "discrimination", "mse", "mae", "mae_rare", "sera", "seconds"),
+    ],
+    "Does oversampling help?": [*DIFFERENCE, *DIFFERENCE, *["sera", "sera_low … sera_high"] * 2],
+    "Every run against every run": [*DIFFERENCE, "p"],
+    "Log loss, nats": ["uncertainty", "floor"],
+    "Feature sets": [],
+    "Which modality helps?": ["d2", "d2_low … d2_high"],
+    "Bins of the true rate": ["low", "high", "posts", "truth"],
+    "Bins of the trials": ["low", "high", "posts", "truth"],
+    "Where are the errors?": ["predicted", "excess", "share", "gain", "gain_low … gain_high"],
+    "Do the 90 % intervals hold?": ["covered", "width"],
+    "Intervals by quarters of the prediction": "low high posts covered covered_low…covered_high width".split(),
+    "Calibration before and after": [
+        *("bias_before", "bias_after", "log_loss_before", "log_loss_after", "change", "change_low … change_high"),
+    ],
+    "How far do lax folds flatter?": ["d2"],
+    "Training of the heads": ["best_epoch"],
+    "Loss by epoch": ["trained", "held"],
+}
+PARTS = dict(
+    zip(
+        COLUMNS,
+        ["runs", "oversampling", "pairs", "decomposition", *["modalities"] * 2, *["strata"] * 3]
+        + [*["intervals"] * 2, "calibration", "leakage", *["curves"] * 2],
+        strict=True,
+    )
+)
+PLACES = ("bin", "quarter", "epoch")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A number of the JSON: where it is, what it is, and all texts beside it and above it."""
+
+    part: str
+    item: int
+    name: str
+    places: tuple[int, ...]  # from 1
+    texts: frozenset[str]
+    value: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a Markdown table, and the texts of its row."""
+
+    part: str
+    name: str
+    texts: frozenset[str]
+    places: frozenset[int]
+    shown: str
+
+    def is_rounded(self, value: float) -> bool:
+        if self.shown == "<0.001":
+            return value < 0.0005
+        scale = 100 if self.shown.endswith("%") else 1
+        number = self.shown.removesuffix("%").strip()
+        digits = len(number.partition(".")[2])
+        return abs(float(number) - scale * value) <= 0.5 * 10.0**-digits + 1e-9
+
+
+def leaves(told: dict[str, Any]) -> list[Leaf]:
+    found: list[Leaf] = []
+
+    def walk(value: Any, path: tuple[str | int, ...], texts: frozenset[str]) -> None:
+        if isinstance(value, dict):
+            beside = texts | {printable(each) for each in value.values() if isinstance(each, str)}
+            for key, each in value.items():
+                walk(each, (*path, key), beside | {printable(key)})
+        elif isinstance(value, list):
+            ends = {2: ("_before", "_after"), 3: ("_low", "", "_high")}.get(len(value))
+            if ends and isinstance(value[0], float) and path[-1] not in ("trained", "held"):
+                for end, each in zip(ends, value, strict=True):
+                    walk(each, (*path[:-1], f"{path[-1]}{end}"), texts)
+            else:
+                for place, each in enumerate(value, 1):
+                    walk(each, (*path, place), texts)
+        elif isinstance(value, (int, float)):
+            names = [each for each in path if isinstance(each, str)]
+            name = "d2" if path[0] == "leakage" else names[-1]
+            places = [each for each in path[1:] if isinstance(each, int)]
+            inside = places if path[0] == "decomposition" else places[1:]
+            found.append(Leaf(str(path[0]), (places or [1])[0], name, tuple(inside), texts, value))
+
+    walk(told, (), frozenset())
+    return found
+
+
+def tables(text: str) -> Iterator[tuple[str, list[list[str]]]]:
+    """Titles, and cells with their escapes undone; of lists, none."""
+    for part in re.split(r"^### ", text, flags=re.M)[1:]:
+        title, *lines = part.splitlines()
+        cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("| ")]
+        assert len({len(line) for line in cells}) <= 1
+        if cells:
+            yield title, [[re.sub(r"\\(.)", r"\1", html.unescape(cell.strip())) for cell in line] for line in cells]
+
+
+def cells(text: str) -> Iterator[Cell]:
+    for title, (head, rule, *rows) in tables(text):
+        names, first = COLUMNS[title], rule.count("---")
+        assert len(head) == first + len(names)
+        for row in rows:
+            about = dict(zip(head[:first], row, strict=False))
+            places = frozenset(int(about.pop(name)) for name in PLACES if name in about)
+            for name, cell in zip(names, row[first:], strict=True):
+                pairs = zip(re.split(" ?… ?", name), re.split(" ?… ?", cell), strict=cell != "–")
+                for each, shown in pairs:
+                    if shown != "–":
+                        yield Cell(PARTS[title], each, frozenset(about.values()), places, shown)
+
+
+def unmatched(numbers: Sequence[Any], found: Sequence[Any], fits: Callable[[Any, Any], bool]) -> list[Any]:
+    """Those of `numbers` that are in no largest matching, where each is matched with one of `found` at most."""
+    graph = csr_array(np.array([[fits(a, b) for b in found] for a in numbers]).reshape(len(numbers), len(found)))
+    return [numbers[i] for i in np.flatnonzero(maximum_bipartite_matching(graph, perm_type="column") < 0)]
+
+
+def by(key: Callable[[Any], Any], values: Sequence[Any]) -> dict[Any, list[Any]]:
+    found: dict[Any, list[Any]] = {}
+    for value in values:
+        found.setdefault(key(value), []).append(value)
+    return found
+
+
+def strings(value: Any) -> set[str]:
+    """All texts of the JSON, and the names that are data."""
+    if isinstance(value, dict):
+        return set().union(*map(strings, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(strings, value))
+    return {printable(value)} if isinstance(value, str) else set()
+
+
+@pytest.fixture
+def write(world: Any) -> Callable[..., Path]:
+    """A run that keeps all that runs keep, with so many epochs."""
+
+    def write(name: str, p: Any, features: str = "bert", epochs: int = 4, **changes: Any) -> Path:
+        rows = [world.fold == k for k in range(5)]
+        both = {"model": cross_entropy(world.y, p), "mean": cross_entropy(world.y, world.mean)}
+        world.added = {
+            "encoders": ENCODERS,
+            "fold_losses": {what: [[float(loss[row].mean()) for row in rows]] for what, loss in both.items()},
+            "intervals": post_intervals(world.y, p, world.trials),
+            "leakage": {"purged": {"d2": 0.2, "n": 9}, "random": {"d2": 0.35, "n": 9}, HOSTILE: {"d2": 0.1, "n": 9}},
+        }
+        changes = {"features": features.split("+"), **changes}
+        folder: Path = world.write(world.folder / "runs", "mlp", p, str(len(name)) + name[-9:], name=name, **changes)
+        table = pd.read_parquet(folder / "predictions.parquet")
+        table.assign(raw=0.9 * p).to_parquet(folder / "predictions.parquet", index=False)
+        save_file({"history": world.random.uniform(0.2, 0.5, (epochs, 2))}, folder / "model.safetensors")
+        made = json.loads((folder / "run.json").read_text())
+        made["files"] = {f.name: sha256_file(f) for f in sorted(folder.iterdir()) if f.name != "run.json"}
+        (folder / "run.json").write_text(json.dumps(made))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def compared(world: Any, write: Callable[..., Path]) -> Comparison:
+    """Runs of which every part of the JSON has something to say."""
+    world.write(world.folder / "runs", "mean", world.mean)
+    for epochs, features in ((2, "eff"), (3, "bert"), (5, "eff+bert")):
+        write(f"mlp-{features}", world.like(0.4 + 0.1 * epochs), features, epochs)
+    write("mlp-random", world.like(0.5), oversample="random")
+    write("mlp-smoter", world.like(0.6), oversample="smoter", metrics={"d2_trials": None, "lift": None})
+    write(HOSTILE.replace("/", ""), world.noise(), "eff", model="knn")
+    return run(Compare(runs=world.folder / "runs", out=world.folder / "report.html", gallery=0))
+
+
+def lines_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text), strict=True))
+
+
+def test_every_part_of_the_json_is_there_to_be_compared(compared: Comparison) -> None:
+    assert [part for part, content in compared.to_json().items() if not content] == []
+
+
+def test_markdown_has_every_number_of_the_json_and_no_other(compared: Comparison) -> None:
+    numbers, shown = leaves(compared.to_json()), list(cells(str(replace(compared, form="markdown"))))
+    told, printed = (by(lambda each: (each.part, each.name), each) for each in (numbers, shown))
+    assert {key: len(each) for key, each in told.items()} == {key: len(each) for key, each in printed.items()}
+
+    def fits(leaf: Leaf, cell: Cell) -> bool:
+        return cell.texts <= leaf.texts and cell.places <= set(leaf.places) and cell.is_rounded(leaf.value)
+
+    for key in told:
+        assert unmatched(told[key], printed[key], fits) == []
+
+
+def test_markdown_says_every_sentence(compared: Comparison) -> None:
+    told, text = compared.to_json(), str(replace(compared, form="markdown"))
+    plain = re.sub(r"\\(.)", r"\1", html.unescape(text))
+    for said in [*told["weaknesses"], *(each[name] for each in told["advice"] for name in ("what", "why"))]:
+        assert printable(said) in plain
+    for each in told["advice"]:
+        assert f"`{printable(each['command'])}`" in text
+
+
+def test_tidy_csv_has_every_number_of_the_json_and_no_other(compared: Comparison) -> None:
+    numbers, lines = leaves(compared.to_json()), lines_of(str(replace(compared, form="csv_all")))
+    lines = [line for line in lines if line["value"]]
+    told = by(lambda leaf: (leaf.part, leaf.item, float(leaf.value)), numbers)
+    printed = by(lambda line: (line["part"], int(line["item"]), float(line["value"])), lines)
+    assert {key: len(each) for key, each in told.items()} == {key: len(each) for key, each in printed.items()}
+
+    def fits(leaf: Leaf, line: dict[str, str]) -> bool:
+        names = {line[name].removeprefix("'") for name in ("run", "against") if line[name]}
+        places = {int(line["place"])} if line["place"] else set()
+        inside = places <= set(leaf.places) and len(places) == len(leaf.places)
+        return names <= leaf.texts and inside and re.search(rf"(^|_){leaf.name}(_|$)", line["what"]) is not None
+
+    for key in told:
+        assert unmatched(told[key], printed[key], fits) == []
+
+
+def test_tidy_csv_has_every_text_of_the_json_and_no_other(compared: Comparison) -> None:
+    lines = lines_of(str(replace(compared, form="csv_all")))
+    told = {line[name].removeprefix("'") for line in lines for name in ("run", "against", "text")}
+    assert told - {""} == strings(compared.to_json()) - {""}
+
+
+def test_pandas_reads_the_tidy_csv_as_one_table(compared: Comparison) -> None:
+    told, text = compared.to_json(), str(replace(compared, form="csv_all"))
+    table = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+    assert table["value"].dtype == np.float64
+    assert table["item"].dtype == np.int64
+    assert len(table) == len(text.splitlines()) - 1
+    assert not (table["value"].notna() & table["text"].notna()).any()
+    wide = table[table["part"] == "runs"].pivot(index="item", columns="what", values="value")
+    assert wide["d2"].tolist() == [each["d2"] for each in told["runs"]]
+    assert wide["log_loss_behind_low"].isna().sum() == 1
+
+
+def test_hostile_names_stay_names_everywhere(compared: Comparison) -> None:
+    text = str(replace(compared, form="csv_all"))
+    assert sum("cmd" in line for line in text.splitlines()) > 50
+    for row in csv.reader(io.StringIO(text)):
+        assert not [cell for cell in row if re.match(r"\s*[=+@]|\s*-(?!\d)", cell)]
+    shown = str(replace(compared, form="markdown"))
+    assert shown.count("cmd") > 20
+    outside = re.sub(r"`[^`]*`", "", shown.replace("<details><summary>", "").replace("</summary>", ""))
+    assert "<" not in outside.replace("</details>", "")
+
+
+numbers = st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.text(max_size=5) | numbers
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(numbers, min_size=2, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "runs", "trained", "d2"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["runs", "pairs", "new"]), values, max_size=3))
+def test_no_number_of_any_json_is_lost(told: dict[str, Any]) -> None:
+    def count(value: Any) -> Counter[float]:
+        if isinstance(value, (dict, list)):
+            inner = value.values() if isinstance(value, dict) else value
+            return sum(map(count, inner), Counter[float]())
+        return Counter([float(value)]) if isinstance(value, (int, float)) else Counter()
+
+    lines = lines_of(as_tidy_csv(told))
+    assert Counter(float(line["value"]) for line in lines if line["value"]) == count(told)
