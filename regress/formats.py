@@ -84,7 +84,12 @@ def as_tidy_csv(told: Mapping[str, Any]) -> str:
 
 def _sides(value: Any) -> tuple[Any, Any]:
     """A number on the left, a text on the right: a column of one type each."""
-    return (None, value) if isinstance(value, str) else (value, None)
+    return (None, _spaced(value)) if isinstance(value, str) else (value, None)
+
+
+def _spaced(said: str) -> str:
+    """Our own sentences have no-break spaces, which `printable` would take for something hostile."""
+    return said.replace("\u00a0", " ")
 
 
 def as_markdown(told: Mapping[str, Any], rows: Sequence[Row]) -> str:
@@ -101,7 +106,9 @@ def as_markdown(told: Mapping[str, Any], rows: Sequence[Row]) -> str:
     for table in TABLES:
         chosen = [row for row in found.get((table.part, table.group), []) if table.only <= row.items()]
         parts += [_titled(table, chosen)] if chosen else []
-    parts += [_section("What the leading run gets wrong", [f"- {escaped(said)}" for said in told["weaknesses"]])]
+    parts += [
+        _section("What the leading run gets wrong", [f"- {escaped(_spaced(said))}" for said in told["weaknesses"]])
+    ]
     parts += [_section("What to do next", [line for each in told["advice"] for line in _advised(each)])]
     return "\n\n".join(part for part in parts if part)
 
@@ -129,7 +136,7 @@ def _section(title: str, lines: Sequence[str]) -> str:
 
 
 def _advised(advice: Mapping[str, str]) -> list[str]:
-    said = f"1. **{escaped(advice['what'])}.** {escaped(advice['why'])}"
+    said = f"1. **{escaped(_spaced(advice['what']))}.** {escaped(_spaced(advice['why']))}"
     return [said, "", f"   {code(advice['command'])}", ""]
 
 
