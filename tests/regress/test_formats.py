@@ -1,4 +1,7 @@
-"""JSON, CSV and Markdown of one comparison: every number the same; names that are formulas or markup stay names."""
+"""Runs in JSON, CSV and Markdown: every number the same; names that are formulas or markup stay names.
+
+Of all other parts, `test_records.py`.
+"""
 
 import csv
 import html
@@ -147,7 +150,7 @@ def test_a_name_that_is_a_formula_or_markup_is_neither(printed: Printed) -> None
     assert "=cmd\\|'/c calc'!A1&lt;b&gt;�" in printed("--markdown")
 
 
-@pytest.mark.parametrize("asked", [["--json", "--csv"], ["--csv", "--markdown"], ["--json", "--csv", "--markdown"]])
+@pytest.mark.parametrize("asked", [["--json", "--csv"], ["--csv", "--csv-all"], ["--json", "--csv-all", "--markdown"]])
 def test_two_at_once(asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(Compare, run, [*asked, "--out", str(tmp_path / "report.html")]) == FAILED
     out, err = capsys.readouterr()

@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from data.files import sha256_file
 from regress.compare import Compare, Comparison, run
-from regress.formats import as_tidy_csv
+from regress.formats import as_tidy_csv, no_formula
 from regress.intervals import post_intervals
 from regress.lines import printable
 from regress.metrics import cross_entropy
@@ -254,6 +254,24 @@ def test_markdown_says_every_sentence(compared: Comparison) -> None:
     assert any("\u00a0" in said for said in told["weaknesses"])
 
 
+def test_markdown_has_no_title_without_a_table(world: Any) -> None:
+    world.write(world.folder / "runs", "mean", world.mean)
+    lone = run(Compare(runs=world.folder / "runs", out=world.folder / "report.html", gallery=0))
+    text = str(replace(lone, form="markdown"))
+    titles = re.findall("^### (.*)$", text, flags=re.MULTILINE)
+    assert titles[:2] == ["Runs", "Log loss, nats"]
+    assert not {"Every run against every run", "Does oversampling help?", "Loss by epoch"} & set(titles)
+    assert all(part.partition("\n")[2].strip() for part in text.split("### ")[1:])
+
+
+def test_long_tables_are_folded_but_not_that_of_the_runs(compared: Comparison) -> None:
+    text = str(replace(compared, form="markdown"))
+    folded = re.findall(r"^### (.*)\n\n<details><summary>(\d+) rows</summary>\n\n\|", text, flags=re.MULTILINE)
+    assert ("Every run against every run", "21") in folded
+    assert not {"Runs", "Bins of the trials"} & {title for title, _ in folded}
+    assert text.count("<details>") == text.count("\n\n</details>") == len(folded)
+
+
 def test_tidy_csv_has_every_number_of_the_json_and_no_other(compared: Comparison) -> None:
     numbers, lines = leaves(compared.to_json()), lines_of(str(replace(compared, form="csv_all")))
     lines = [line for line in lines if line["value"]]
@@ -275,6 +293,23 @@ def test_tidy_csv_has_every_text_of_the_json_and_no_other(compared: Comparison) 
     lines = lines_of(str(replace(compared, form="csv_all")))
     told = {line[name].removeprefix("'") for line in lines for name in ("run", "against", "text")}
     assert told - {""} == strings(compared.to_json()) - {""}
+
+
+def test_of_two_runs_it_is_clear_which_is_better(compared: Comparison) -> None:
+    told = compared.to_json()
+    pairs = [(each["first"], each["second"]) for each in told["pairs"]]
+    gains = [(each["to"], each["from"]) for way in told["modalities"] for each in way["additions"]]
+    lines = lines_of(str(replace(compared, form="csv_all")))
+    for start, expected in (("log_loss_low", pairs), ("additions_d2_low", gains)):
+        found = [(line["run"], line["against"]) for line in lines if line["what"] == start and line["against"]]
+        safe = [tuple(no_formula(printable(name)) for name in names) for names in expected]
+        assert found == safe
+    shown = dict(tables(str(replace(compared, form="markdown"))))
+    for title, expected in (("Every run against every run", pairs), ("Which modality helps?", gains)):
+        head, _, *rows = shown[title]
+        run_, against = head.index("run"), head.index("against")
+        plain = [tuple(map(printable, names)) for names in expected]
+        assert [(row[run_], row[against]) for row in rows] == plain
 
 
 def test_pandas_reads_the_tidy_csv_as_one_table(compared: Comparison) -> None:
