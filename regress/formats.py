@@ -7,7 +7,8 @@ number of its item there (two runs may have one name), the run, the run it is ag
 bin, quarter or epoch, and the number, or a text. In both a missing value is an empty cell; what is null in JSON has no
 row in the tidy one.
 
-Markdown has the same numbers rounded, a table a part. Names come from run folders and are untrusted: what cannot be
+Markdown has the same numbers rounded, a table a part: 10 runs are about 33,000 characters, and a comment on
+GitHub takes 65,536. Names come from run folders and are untrusted: what cannot be
 printed becomes U+FFFD, and neither a spreadsheet nor a browser may take one for a formula or for markup.
 """
 
@@ -106,9 +107,8 @@ def as_markdown(told: Mapping[str, Any], rows: Sequence[Row]) -> str:
     for table in TABLES:
         chosen = [row for row in found.get((table.part, table.group), []) if table.only <= row.items()]
         parts += [_titled(table, chosen)] if chosen else []
-    parts += [
-        _section("What the leading run gets wrong", [f"- {escaped(_spaced(said))}" for said in told["weaknesses"]])
-    ]
+    said = [f"- {escaped(_spaced(sentence))}" for sentence in told["weaknesses"]]
+    parts += [_section("What the leading run gets wrong", said)]
     parts += [_section("What to do next", [line for each in told["advice"] for line in _advised(each)])]
     return "\n\n".join(part for part in parts if part)
 
