@@ -3,13 +3,12 @@
 CSV is two tables, each a rectangle with every number in full. The wide one, one row a run and a column a score, is what
 a spreadsheet sorts; findings on two runs, on a bin or on an epoch have no place in it, and glued below it would be no
 table that `pandas.read_csv` reads. So the tidy one is a flag of its own, one row a number: the part of the JSON and the
-number of its item there (two runs may have one name), the run, the run it is against, what it is, the number of the
-bin, quarter or epoch, and the number, or a text. In both a missing value is an empty cell; what is null in JSON has no
-row in the tidy one.
+number of its item there, the run, the run it is against, what it is, the number of the bin, quarter or epoch, and the
+number, or a text. In both a missing value is an empty cell; what is null in JSON has no row in the tidy one.
 
-Markdown has the same numbers rounded, a table a part: 10 runs are about 33,000 characters, and a comment on
-GitHub takes 65,536. Names come from run folders and are untrusted: what cannot be
-printed becomes U+FFFD, and neither a spreadsheet nor a browser may take one for a formula or for markup.
+Markdown has the same numbers rounded, a table a part: 10 runs are about 33,000 characters, and a comment on GitHub
+takes 65,536. Names come from run folders and are untrusted: what cannot be printed becomes U+FFFD, and neither a
+spreadsheet nor a browser may take one for a formula or for markup.
 """
 
 import re
