@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from regress.card import CARD, METRICS, card, code, escaped
 from regress.fit import Fit
 from regress.fit import run as fit
-from regress.lines import printable
+from data.lines import printable
 from regress.run import MANIFEST, Run, load_run
 from tests.regress.test_study import cache_of
 
