@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from markupsafe import Markup
 
+from data.page import percent as exact
 from data.svg import BINS, Axis, Histogram, line, percent, svg, text
 
 _W, _H, _ATOM, _LEFT, _RIGHT, _TOP, _BASE = 340, 186, (8, 34), 54, 332, 18, 158
@@ -23,15 +24,17 @@ def histogram(
     rest = float(bars.shares.max())
     top = 1.1 * (1.4 * rest if rest and bars.zero > CUT * rest else bars.highest)
     left = _ATOM[0] if bars.zero else _LEFT
-    parts = []
-    for share, unit in zip(_levels(top), ("", " of posts"), strict=True):
-        y = _height(share, top)
-        parts += [line(left, y, _RIGHT, y, "grid"), text(_RIGHT, y - 3, percent(share) + unit, "soft", "end")]
+    levels = [
+        (_height(share, top), percent(share) + unit)
+        for share, unit in zip(_levels(top), ("", " of posts"), strict=True)
+    ]
+    parts = [line(left, y, _RIGHT, y, "grid") for y, _ in levels]
     parts += [_filled(bars, top), line(_LEFT, _BASE, _RIGHT, _BASE, "axis")]
+    parts += [text(_RIGHT, y - 3, share, "soft", "end") for y, share in levels]
     if bars.zero:
         parts += [line(_ATOM[0], _BASE, _ATOM[1], _BASE, "axis"), text(sum(_ATOM) / 2, _BASE + 16, "zero")]
         cut = "↑ " if bars.zero > top else ""
-        parts.append(text(_ATOM[0], _height(bars.zero, top) - 5, cut + percent(bars.zero), "strong", "start"))
+        parts.append(text(_ATOM[0], _height(bars.zero, top) - 5, cut + exact(bars.zero), "strong", "start"))
     for tick in axis.ticks():
         x = _LEFT + (_RIGHT - _LEFT) * axis.at(tick)
         if tick or not bars.zero:
@@ -84,5 +87,5 @@ def interval(value: float, low: float, high: float) -> Markup:
     if value < 0:
         parts.append(f'<path class="dot" d="M0 {middle}l9 -5v10z"/>')
     else:
-        parts.append(f'<circle class="dot" cx="{x[1]:.1f}" cy="{middle:g}" r="5"/>')
+        parts.append(f'<circle class="dot" cx="{x[1]:.1f}" cy="{middle:g}" r="4"/>')
     return svg(_WIDTH, _TALL, None, parts)

@@ -6,7 +6,7 @@ The rule looks at luck and at zeros alone. Whether pictures and texts say anythi
 from dataclasses import dataclass
 
 from data.exploration.ceiling import Ceiling
-from data.page import percent
+from data.page import fixed, percent
 from data.targets import FEWEST_POSTS
 
 EVENTS = 100  # posts with any
@@ -14,14 +14,14 @@ ZEROS = 0.75  # above it the median and both whiskers of the box plot are 0: no 
 LUCK = 0.05  # R² that a ceiling's interval must be above
 ALIKE = 0.05  # R² within which ceilings count as equal
 
-FINDINGS = {
-    "worth trying": "nothing below speaks against it",
-    "mostly zeros": f"more than {ZEROS:.0%} of the posts have a rate of 0",
-    "few events": f"fewer than {EVENTS} posts have a rate above 0",
-    "mostly luck": f"the 95 % interval of its ceiling reaches below R² {LUCK}",
-    "one trial each": "no two posts have the 2 trials that luck can be told from",
-    "constant": "all posts have the same rate",
+FINDINGS = {  # the first that holds
     "too few posts": f"fewer than {FEWEST_POSTS} posts can be used",
+    "constant": "all posts have the same rate",
+    "one trial each": "no two posts have the 2 trials that luck can be told from",
+    "mostly luck": f"the 95 % interval of the ceiling of R² reaches below {LUCK}",
+    "few events": f"fewer than {EVENTS} posts have a rate above 0",
+    "mostly zeros": f"more than {100 * ZEROS:.0f} % of the posts have a rate of 0",
+    "worth trying": "none of these",
 }
 RULE = (
     "Of the targets worth trying, or else of those that are mostly zeros, the one with the fewest zeros is picked "
@@ -39,19 +39,24 @@ class Judged:
     ceiling: Ceiling
     finding: str
 
-    def __str__(self) -> str:
-        """One sentence, that claims no more than the ceiling says."""
-        r2, d2, zeros = self.ceiling.r2, self.ceiling.d2, percent(self.zeros / self.posts) if self.posts else ""
+    @property
+    def reach(self) -> str:
+        """What a model that knows all true rates would reach, or why that is not known."""
+        r2, d2 = self.ceiling.r2, self.ceiling.d2
         if r2 is None:
-            return f"{self.name}: {FINDINGS[self.finding]}"
-        at_most = f"R² {r2.value:.2f} ({r2.low:.2f} to {r2.high:.2f})" + (f", D² {d2.value:.2f}" if d2 else "")
-        return f"{self.name} could be learned at most to {at_most}; {zeros} of {self.posts:,} posts are zero".replace(
-            "-", "−"
+            return FINDINGS[self.finding]
+        return f"R² {fixed(r2.value, 3)} ({fixed(r2.low, 3)} to {fixed(r2.high, 3)})" + (
+            f" and D² {fixed(d2.value, 3)}" if d2 else ""
         )
+
+    @property
+    def share(self) -> str:
+        """ "24.5 % of 751 posts are zero"."""
+        return f"{percent(self.zeros / self.posts)} of {self.posts:,} posts are zero"
 
 
 def judge(name: str, posts: int, zeros: int, varies: bool, ceiling: Ceiling) -> Judged:
-    """The first finding that holds, from the worst on."""
+    """The first finding that holds."""
     checks = (
         ("too few posts", posts < FEWEST_POSTS),
         ("constant", not varies),

@@ -83,9 +83,9 @@ def _add_picture(pictures: Pictures, row: int, picture: bytes | Fault | None) ->
     if isinstance(picture, Fault):
         pictures.faults[picture.reason] += 1
         return
-    pictures.identities.add(row, picture)
     header = read_header(picture)
     if isinstance(header, Header):
+        pictures.identities.add(row, picture)  # what cannot be read gives nothing away
         pictures.headers.append(header)
     else:
         pictures.faults[header] += 1

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from data import page
 from data.exploration.advice import FINDINGS, RULE, Judged
 from data.exploration.ceiling import LEAST
+from data.exploration.copies import Copies
 from data.exploration.summary import (
     Conversion,
     Correlations,
@@ -68,22 +69,26 @@ class Exploration:
 
     @property
     def headline(self) -> str:
-        if self.recommended is not None and self.recommended.ceiling.r2 is not None:
-            best = self.recommended
-            return f"{best.name} could be learned, at most to R² {fixed(self.recommended.ceiling.r2.value, 2)}"
+        """What to predict, and how well at most."""
+        best = self.recommended
+        if best is not None and best.ceiling.r2 is not None:
+            return f"{best.name} could be learned, at most to R² {fixed(best.ceiling.r2.value, 2)}"
         return "No target here is worth trying" if self.judged else f"{self.posts:,} posts without rates"
 
     @property
     def advice(self) -> str:
-        """What to fit, in words; only a fit tells what pictures and texts say of it."""
+        """The reasons; how much pictures and texts tell is not among them."""
         if not self.judged:
             return "There is nothing to predict: no trials with counts of what followed them."
         if self.recommended is None:
             return "; ".join(f"{each.name}: {FINDINGS[each.finding]}" for each in self.judged) + "."
-        said = f"{self.recommended}. How much of it pictures and texts tell, only a fit shows."
+        said = (
+            f"Knowing every post's true rate would give {self.recommended.reach}; the rest is luck. "
+            f"{self.recommended.share}. How much pictures and texts tell of it, only a fit shows."
+        )
         other = next((each for each in self.judged if each.name == self.declared), None)
         if other is not None and other.name != self.recommended.name:
-            said += f" The table itself names another target: {other} ({other.finding})."
+            said += f" The table itself names {other.name} ({other.finding}): at most {other.reach}, {other.share}."
         return said
 
     def text(self) -> str:
@@ -95,15 +100,15 @@ class Exploration:
         lines += [_pictures_line(self.pictures), _texts_line(self.texts)]
         if self.sharing:
             lines.append(f"copies: {self.sharing:,} posts share a picture or a text; they leak, folds purge them")
-        lines.append(f"advice: {self.advice}")
+        lines.append(f"advice: {self.headline}. {self.advice}")
         return "\n".join(printable(line.replace("\u00a0", " ")) for line in lines)
 
 
 def _row(each: Conversion, judged: Judged) -> list[str]:
     r2, d2 = each.ceiling.r2, each.ceiling.d2
     zeros = percent(each.zeros / each.posts) if each.posts else "–"
-    low_high = f"{fixed(r2.low, 2)} … {fixed(r2.high, 2)}" if r2 else ""
-    most = [fixed(r2.value if r2 else None, 2), low_high, fixed(d2.value if d2 else None, 2)]
+    low_high = f"{fixed(r2.low, 3)} … {fixed(r2.high, 3)}" if r2 else ""
+    most = [fixed(r2.value if r2 else None, 3), low_high, fixed(d2.value if d2 else None, 3)]
     mean = "–" if each.mean is None else percent(each.mean)
     cells = [each.name, f"{each.posts:,}", zeros, mean, *most, judged.finding]
     return [cell.replace("\u00a0", " ") for cell in cells]
@@ -124,7 +129,7 @@ def _pictures_line(pictures: PictureSummary) -> str:
     size = f", median {width.median:.0f} × {height.median:.0f} pixels" if width and height else ""
     return (
         f"pictures: {pictures.there:,} read{size}; {pictures.missing:,} missing, {pictures.unreadable:,} unreadable, "
-        f"{pictures.copies.posts:,} in {pictures.copies.clusters:,} clusters of copies"
+        f"{_copied(pictures.copies)}"
     )
 
 
@@ -132,15 +137,16 @@ def _texts_line(texts: TextSummary) -> str:
     if texts.column is None:
         return "texts: no column of texts: name it with --text-column NAME"
     length = f", median {texts.characters.median:,.0f} characters" if texts.characters else ""
-    over = ", ".join(
-        f"{each.over:,} over {LIMIT} tokens"
-        + ("" if each.vocabulary == "exact" else f" ({each.vocabulary}, estimated)")
-        for each in texts.tokens
-    )
+    over = ", ".join(f"{each.over:,} {each.vocabulary}" for each in texts.tokens)
+    how = "counted" if texts.tokens[0].vocabulary == "exact" else "estimated"
     return (
-        f"texts: {texts.there:,}{length}; {texts.missing:,} missing, {over}, "
-        f"{texts.copies.posts:,} in {texts.copies.clusters:,} clusters of copies"
+        f"texts: {texts.there:,}{length}; {texts.missing:,} missing, over {LIMIT} tokens ({how}): {over}; "
+        f"{_copied(texts.copies)}"
     )
+
+
+def _copied(copies: Copies) -> str:
+    return f"{copies.posts:,} copies in {copies.clusters:,} {'cluster' if copies.clusters == 1 else 'clusters'}"
 
 
 def render(found: Exploration) -> str:
@@ -163,7 +169,7 @@ def render(found: Exploration) -> str:
         ],
         "tokens": [(each, _chart(each.spread, "texts by tokens", number, limit)) for each in found.texts.tokens],
         "limit": LIMIT,
-        "findings": {each.finding: FINDINGS[each.finding] for each in found.judged},
+        "findings": FINDINGS,
         "rule": RULE,
         "least": LEAST,
         "listed": LISTED,
