@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000
@@ -39,7 +39,10 @@ class Header:
 
 
 def read_header(data: bytes) -> Header | str:
-    """A picture's header, or in a few words why there is none: "empty file", "not an image", "too large: …"."""
+    """A picture's header, or in a few words why there is none.
+
+    The words are those of decoding: "empty file", "not an image", "damaged", "truncated", "too large: …".
+    """
     if not data:
         return "empty file"
     limit = f"too large: more than {MAX_PIXELS // 1_000_000} megapixels"
@@ -47,7 +50,7 @@ def read_header(data: bytes) -> Header | str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of broken metadata, and of bombs
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
+                width, height = _stored(image)
                 if width * height > MAX_PIXELS:
                     return limit
                 if width * height == 0:
@@ -58,12 +61,25 @@ def read_header(data: bytes) -> Header | str:
     except Image.DecompressionBombError:
         return limit
     except Exception:  # a broken file makes PIL's plugins raise almost anything
+        return _what_is_wrong(data)
+
+
+def _what_is_wrong(data: bytes) -> str:
+    if not data.startswith(tuple(WHOLE)):
         return "not an image"
+    return "damaged" if is_whole(data) else "truncated"
 
 
 def is_whole(data: bytes) -> bool:
     """Whether a picture's last bytes are those its format ends in; True for formats that are not known."""
     return all(whole(data) for magic, whole in WHOLE.items() if data.startswith(magic))
+
+
+def _stored(image: Image.Image) -> tuple[int, int]:
+    """Width and height before any rotation. Of a TIFF's size Pillow undoes the rotation, but not every version."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image.tag_v2[TiffImagePlugin.IMAGEWIDTH], image.tag_v2[TiffImagePlugin.IMAGELENGTH]
+    return image.size
 
 
 def _turned(image: Image.Image) -> bool:

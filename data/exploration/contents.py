@@ -15,6 +15,7 @@ from data.exploration.texts import NO_LETTERS, PIECES, TOLD, TOO_SHORT, read_tex
 from data.headers import Header, read_header
 from data.pictures import Fault
 from data.posts import Posts
+from data.progress import bar
 
 EXCERPT = 200  # characters
 
@@ -59,12 +60,10 @@ class Texts:
 
 def read_contents(posts: Posts, count: Tokens | None, name: Language | None) -> tuple[Pictures, Texts]:
     """Read every text and the header of every picture; `count` and `name`, if given, tell tokens and languages."""
-    from tqdm import tqdm
-
     n = len(posts)
     pictures = Pictures(Identities(np.full(n, -1)))
     texts = Texts(Identities(np.full(n, -1)), tokens={kind: [] for kind in (PIECES if count is None else ["exact"])})
-    with tqdm(total=n, desc="exploring", unit=" posts", disable=None, leave=False, delay=1) as bar:
+    with bar(n, "exploring") as shown:
         for batch in posts.batches():
             for row, picture in enumerate(batch.images, start=batch.start):
                 _add_picture(pictures, row, picture)
@@ -72,7 +71,7 @@ def read_contents(posts: Posts, count: Tokens | None, name: Language | None) -> 
                 _add_text(texts, row, text, estimate=count is None, name=name)
             if count is not None:
                 texts.tokens["exact"] += count([text for text in batch.texts if text])
-            bar.update(len(batch.ids))
+            shown.update(len(batch.ids))
     return pictures, texts
 
 
