@@ -14,6 +14,8 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from data.page import visible
+
 BINS = 24  # of the histograms, above zero
 LADDER = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
@@ -135,7 +137,7 @@ def number(value: float) -> str:
 
 def svg(width: float, height: float, label: str | None, parts: Iterable[str]) -> Markup:
     """A figure; without a label it only repeats what the text beside it says, and is hidden from screen readers."""
-    said = 'aria-hidden="true"' if label is None else f'role="img" aria-label="{escape(label)}"'
+    said = 'aria-hidden="true"' if label is None else f'role="img" aria-label="{escape(visible(label))}"'
     size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
     return Markup(f"<svg {size} {said}>{''.join(parts)}</svg>")  # noqa: S704 — numbers, and texts escaped in text()
 
@@ -145,4 +147,4 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 def text(x: float, y: float, text: str, kind: str = "", anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(visible(text))}</text>'

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TRIALS = "view"
 ACTIVITIES = ("like", "comment", "hide", "expand", "open_photo", "open", "share_to_message")
 FEWEST_POSTS = 20
+LARGEST = 2**53  # count: float64 tells no whole number above it from the next
 
 
 class NothingToLearn(InputError):  # noqa: N818 - an InputError like the others
@@ -125,6 +126,7 @@ def count_problems(column: "pd.Series[Any]", name: str) -> list[Problem]:
     return [
         (missing, lambda _: f"{name} is missing"),
         (~missing & ~whole, lambda i: f"{shown(i)} is not a whole number"),
+        (whole & (counts > LARGEST), lambda i: f"{shown(i)} is larger than any count"),
         (whole & (counts < 0), lambda i: f"{name}={counts[i]:.0f} is negative"),
     ]
 

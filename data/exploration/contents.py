@@ -18,6 +18,7 @@ from data.posts import Posts
 from data.progress import bar
 
 EXCERPT = 200  # characters
+BATCH = 128  # posts: two are in memory at once
 
 Tokens = Callable[[Sequence[str]], list[int]]
 Language = Callable[[str], str]
@@ -64,7 +65,7 @@ def read_contents(posts: Posts, count: Tokens | None, name: Language | None) -> 
     pictures = Pictures(Identities(np.full(n, -1)))
     texts = Texts(Identities(np.full(n, -1)), tokens={kind: [] for kind in (PIECES if count is None else ["exact"])})
     with bar(n, "exploring") as shown:
-        for batch in posts.batches():
+        for batch in posts.batches(BATCH):
             for row, picture in enumerate(batch.images, start=batch.start):
                 _add_picture(pictures, row, picture)
             for row, text in enumerate(batch.texts, start=batch.start):

@@ -98,7 +98,7 @@ def tokenizer(path: Path) -> Callable[[Sequence[str]], list[int]]:
 
 
 def detector() -> Callable[[str], str]:
-    """A function that names a text's language (ISO 639-1), by py3langid: 0.15 ms a text, and 4 MB of model.
+    """A function that names a text's language (ISO 639; zxx: none), by py3langid: 0.15 ms a text, and 4 MB of model.
 
     Raises:
         InputError: the package is not installed.
