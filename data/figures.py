@@ -8,7 +8,8 @@ from markupsafe import Markup
 from data.page import percent as exact
 from data.svg import BINS, Axis, Histogram, line, percent, svg, text
 
-_W, _H, _ATOM, _LEFT, _RIGHT, _TOP, _BASE = 340, 186, (8, 34), 54, 332, 18, 158
+_W, _H, _ATOM, _LEFT, _RIGHT, _TOP, _BASE = 340, 186, (8, 34), 54, 324, 18, 158
+_CHARACTER = 6.4  # width of a label's
 _EDGES = np.linspace(_LEFT, _RIGHT, BINS + 1)
 CUT = 3.0  # a bar of zeros this many times as high as the highest of the others is cut
 
@@ -24,21 +25,20 @@ def histogram(
     rest = float(bars.shares.max())
     top = 1.1 * (1.4 * rest if rest and bars.zero > CUT * rest else bars.highest)
     left = _ATOM[0] if bars.zero else _LEFT
-    levels = [
-        (_height(share, top), percent(share) + unit)
-        for share, unit in zip(_levels(top), ("", " of posts"), strict=True)
-    ]
+    levels = [(_height(share, top), percent(share)) for share in _levels(top)]
     parts = [line(left, y, _RIGHT, y, "grid") for y, _ in levels]
     parts += [_filled(bars, top), line(_LEFT, _BASE, _RIGHT, _BASE, "axis")]
-    parts += [text(_RIGHT, y - 3, share, "soft", "end") for y, share in levels]
-    if bars.zero:
+    if not bars.zero:
+        parts += [text(_LEFT - 6, y + 4, share, "soft", "end") for y, share in levels]
+    else:
+        parts += [text(_RIGHT, y - 3, share, "soft", "end") for y, share in levels]
         parts += [line(_ATOM[0], _BASE, _ATOM[1], _BASE, "axis"), text(sum(_ATOM) / 2, _BASE + 16, "zero")]
         cut = "↑ " if bars.zero > top else ""
         parts.append(text(_ATOM[0], _height(bars.zero, top) - 5, cut + exact(bars.zero), "strong", "start"))
     for tick in axis.ticks():
         x = _LEFT + (_RIGHT - _LEFT) * axis.at(tick)
         if tick or not bars.zero:
-            parts += [line(x, _BASE, x, _BASE + 4, "axis"), text(x, _BASE + 16, write(tick), "", _anchor(x))]
+            parts += [line(x, _BASE, x, _BASE + 4, "axis"), text(_within(x, write(tick)), _BASE + 16, write(tick))]
     return svg(_W, _H, label, [*parts, *_marked(axis, mark)])
 
 
@@ -46,11 +46,12 @@ def _marked(axis: Axis, mark: tuple[float, str] | None) -> list[str]:
     if mark is None or not 0 < axis.at(mark[0]) < 1:
         return []
     x = _LEFT + (_RIGHT - _LEFT) * axis.at(mark[0])
-    return [line(x, _BASE, x, _TOP - 8, "diagonal"), text(x, _TOP - 11, mark[1], "strong", _anchor(x))]
+    return [line(x, _BASE, x, _TOP - 8, "diagonal"), text(_within(x, mark[1]), _TOP - 11, mark[1], "strong")]
 
 
-def _anchor(x: float) -> str:
-    return "end" if x > _RIGHT - 12 else "middle"
+def _within(x: float, label: str) -> float:
+    """Where the middle of a label at `x` is, so that it ends inside the figure."""
+    return min(x, _W - _CHARACTER * len(label) / 2)
 
 
 def _height(share: float, top: float) -> float:
