@@ -35,7 +35,7 @@ def histogram(
         parts += [line(_ATOM[0], _BASE, _ATOM[1], _BASE, "axis"), text(sum(_ATOM) / 2, _BASE + 16, "zero")]
         cut = "↑ " if bars.zero > top else ""
         parts.append(text(_ATOM[0], _height(bars.zero, top) - 5, cut + exact(bars.zero), "strong", "start"))
-    for tick in axis.ticks():
+    for tick in axis.ticks(apart=0.18):
         x = _LEFT + (_RIGHT - _LEFT) * axis.at(tick)
         if tick or not bars.zero:
             parts += [line(x, _BASE, x, _BASE + 4, "axis"), text(_within(x, write(tick)), _BASE + 16, write(tick))]
