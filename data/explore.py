@@ -1,7 +1,8 @@
 """Command: explore a table of posts before anything is embedded or fitted, on one self-contained HTML page.
 
 Every conversion and the ceiling that luck sets on it, trials, copies, pictures by their headers and texts by their
-lengths. Nothing is decoded, so that 25,000 posts with 2.5 GB of pictures take seconds.
+lengths. Nothing is decoded: 25,000 posts with 2.9 GB of pictures as bytes in Parquet take 13 s of CPU and 0.5 GB of
+memory, 3 s more with languages; half of it is reading the table, a fifth the ceilings of seven rates.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """One pass over a table's texts and pictures: what each is, and which are the same.
 
-Of a post some 300 bytes are kept, so 25,000 posts with 2.5 GB of pictures need 0.2 GB of memory, most of it Python.
+Of a post some 300 bytes are kept. What 25,000 posts with 2.9 GB of pictures take, 0.5 GB, is libraries (0.2 GB) and
+the row groups that pyarrow reads (58 MB each).
 """
 
 import hashlib
