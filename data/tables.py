@@ -216,6 +216,8 @@ def _parquet_errors(path: Path) -> Iterator[None]:
 
     try:
         yield
+    except UnicodeEncodeError:
+        raise InputError(f"{path}: its name is not UTF-8: rename it") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} has a text column that is not UTF-8: write it again as UTF-8 or as binary") from None
     except (pa.ArrowException, OSError) as error:

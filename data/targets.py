@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TRIALS = "view"
 ACTIVITIES = ("like", "comment", "hide", "expand", "open_photo", "open", "share_to_message")
 FEWEST_POSTS = 20
+LARGEST = 2**53  # count: float64 tells no whole number above it from the next
 
 
 class NothingToLearn(InputError):  # noqa: N818 - an InputError like the others
@@ -69,14 +70,14 @@ def read_target(
 
     table = posts.read(target, trials)
     invalid = _check(table, posts, target, trials, drop_invalid)
-    seen = _numbers(table[trials])
+    seen = numbers(table[trials])
     rows = np.flatnonzero(~invalid & (seen >= least))
     if len(rows) < FEWEST_POSTS:
         raise InputError(
             f"{posts.path} has {len(rows)} posts with at least {least} {trials}, of {len(posts):,}: "
             f"expected {FEWEST_POSTS} or more: pass more posts or a lower --min-trials"
         )
-    y = _numbers(table[target])[rows] / seen[rows]
+    y = numbers(table[target])[rows] / seen[rows]
     name = f"{target} / {trials}"
     if np.ptp(y) == 0:
         raise NothingToLearn(f"{name} is {y[0]:g} for all {len(y):,} posts: nothing to learn: pass another --target")
@@ -93,23 +94,31 @@ def label_entropy(y: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _check(table: "pd.DataFrame", posts: Posts, target: str, trials: str, drop_invalid: bool) -> NDArray[np.bool_]:
     """bool (n,): the rows whose counts cannot be right; raises if there are any and they are not to be dropped."""
-    problems = [problem for name in dict.fromkeys([trials, target]) for problem in _count_problems(table[name], name)]
-    counted, seen = _numbers(table[target]), _numbers(table[trials])
-    fine = ~np.any([rows for rows, _ in problems], axis=0)
-    problems.append((fine & (counted > seen), lambda i: f"{target}={counted[i]:.0f} exceeds {trials}={seen[i]:.0f}"))
+    problems = pair_problems(table, target, trials)
     found = [(rows, describe) for rows, describe in problems if rows.any()]
     if found and not drop_invalid:
         ids = posts.ids() if posts.id_column else None
-        raise InputError("; ".join(_line(*problem, ids) for problem in found) + ": fix them or pass --drop-invalid")
+        raise InputError(
+            "; ".join(problem_line(*problem, ids) for problem in found) + ": fix them or pass --drop-invalid"
+        )
     invalid: NDArray[np.bool_] = np.any([rows for rows, _ in problems], axis=0)
     return invalid
 
 
-def _count_problems(column: "pd.Series[Any]", name: str) -> list[Problem]:
+def pair_problems(table: "pd.DataFrame", target: str, trials: str) -> list[Problem]:
+    """What can be wrong with the counts `target` of `trials`: with each alone, then with both."""
+    problems = [problem for name in dict.fromkeys([trials, target]) for problem in count_problems(table[name], name)]
+    counted, seen = numbers(table[target]), numbers(table[trials])
+    fine = ~np.any([rows for rows, _ in problems], axis=0)
+    excess = fine & (counted > seen)
+    return [*problems, (excess, lambda i: f"{target}={counted[i]:.0f} exceeds {trials}={seen[i]:.0f}")]
+
+
+def count_problems(column: "pd.Series[Any]", name: str) -> list[Problem]:
     """What can be wrong with counts alone; each row has at most one of these."""
-    numbers = _numbers(column)
+    counts = numbers(column)
     missing = column.isna().to_numpy()
-    whole = np.isfinite(numbers) & (np.floor(numbers) == numbers)
+    whole = np.isfinite(counts) & (np.floor(counts) == counts)
 
     def shown(i: int) -> str:
         return f"{name}={str(column.iloc[i])[:40]!r}"
@@ -117,17 +126,19 @@ def _count_problems(column: "pd.Series[Any]", name: str) -> list[Problem]:
     return [
         (missing, lambda _: f"{name} is missing"),
         (~missing & ~whole, lambda i: f"{shown(i)} is not a whole number"),
-        (whole & (numbers < 0), lambda i: f"{name}={numbers[i]:.0f} is negative"),
+        (whole & (counts > LARGEST), lambda i: f"{shown(i)} is larger than any count"),
+        (whole & (counts < 0), lambda i: f"{name}={counts[i]:.0f} is negative"),
     ]
 
 
-def _line(rows: NDArray[np.bool_], describe: Callable[[int], str], ids: list[str] | None) -> str:
+def problem_line(rows: NDArray[np.bool_], describe: Callable[[int], str], ids: list[str] | None) -> str:
+    """ "row 812 (id '5512'): open_photo=40 exceeds view=31; 3 rows like this"; without ids, no id."""
     first, times = int(rows.argmax()), int(rows.sum())
     named = f" (id {ids[first]!r})" if ids else ""
     return f"row {first + 1}{named}: {describe(first)}; {times:,} {'row' if times == 1 else 'rows'} like this"
 
 
-def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
+def numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
     """float64 (n,), NaN where a cell is no number."""
     import pandas as pd
 
@@ -136,9 +147,17 @@ def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
     return pd.to_numeric(plain, errors="coerce").to_numpy(np.float64)
 
 
+def activities_of(posts: Posts, trials: str) -> tuple[list[str], bool]:
+    """The columns that may count activities, and whether that is only guessed.
+
+    What the table declares, else the usual names, else, guessed, columns whose first rows hold whole numbers.
+    """
+    known = [name for name in posts.declared.activities or ACTIVITIES if name in posts.columns]
+    return (known, False) if known else (_whole_columns(posts, trials), True)
+
+
 def _no_target(posts: Posts, trials: str) -> str:
-    activities = [name for name in posts.declared.activities or ACTIVITIES if name in posts.columns]
-    activities = activities or _whole_columns(posts, trials)
+    activities, _ = activities_of(posts, trials)
     if not activities:
         return f"no target, and {posts.path} has no column of counts beside {trials!r}: pass --target NAME"
     return f"no target: pass --target NAME, one of {', '.join(activities[:12])}"
@@ -151,5 +170,5 @@ def _whole_columns(posts: Posts, trials: str) -> list[str]:
     return [
         name
         for name in posts.columns
-        if name in first and name not in others and not np.any([bad for bad, _ in _count_problems(first[name], name)])
+        if name in first and name not in others and not np.any([bad for bad, _ in count_problems(first[name], name)])
     ]

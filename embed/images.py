@@ -24,6 +24,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from data.headers import FORMATS, MAX_PIXELS, WHOLE
 from embed.encoder import Decode, UnreadableContent
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ DECODE_MODE = "simplejpeg+pil-1"  # part of every picture encoder's Spec: raise 
 GPU_DECODE_MODE = "nvjpeg-1"  # of embed.nvjpeg, the same
 RESIZE_VERSION = 1  # of embed.transforms, the same; here, since a warm run asks for it and imports no torch
 VIEWS_VERSION = 1  # of embed.augment
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-MAX_PIXELS = 64_000_000
 STRIP = 1 << 18  # pixels converted to RGB at once: 1 MB, which stays in a core's cache
 MAX_SCANS = 100  # libtiff's limit; a progressive JPEG has about ten
 
@@ -54,16 +53,6 @@ _ROTATIONS: dict[int, tuple[tuple[int, ...], bool]] = {  # EXIF orientation → 
     6: ((0,), True),
     7: ((0, 1), True),
     8: ((1,), True),
-}
-# First bytes of a format → is the end of the file there? PIL words a cut file differently in each format and version.
-_WHOLE: dict[bytes, Callable[[bytes], bool]] = {
-    b"\xff\xd8\xff": lambda data: b"\xff\xd9" in data[-64:],
-    b"\x89PNG\r\n\x1a\n": lambda data: b"IEND" in data[-64:],
-    b"GIF8": lambda data: data.rstrip(b"\0").endswith(b";"),
-    b"RIFF": lambda data: len(data) >= 8 + int.from_bytes(data[4:8], "little"),
-    b"BM": lambda data: len(data) >= int.from_bytes(data[2:6], "little"),
-    b"II*\0": lambda data: len(data) > int.from_bytes(data[4:8], "little"),
-    b"MM\0*": lambda data: len(data) > int.from_bytes(data[4:8], "big"),
 }
 
 
@@ -221,7 +210,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _what_is_wrong(data: bytes, error: Exception) -> str:
-    for magic, whole in _WHOLE.items():
+    for magic, whole in WHOLE.items():
         if data.startswith(magic):
             return "truncated" if "truncated" in str(error) or not whole(data) else "damaged"
     return "not an image"

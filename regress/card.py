@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from regress.lines import printable
+from data.lines import printable
 
 CARD = "README.md"
 LIBRARY, TASK = "embed-regress", "tabular-regression"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from data.config import InputError, argument, main, option
+from data.lines import aligned, cut, printable
 from data.progress import note
 from regress.fit import DEFAULT_RUNS
-from regress.lines import aligned, cut, printable
 
 if TYPE_CHECKING:
     from regress.analysis import Analysis

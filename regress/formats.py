@@ -15,8 +15,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data.lines import printable
 from regress.card import code
-from regress.lines import printable
 from regress.records import Record, records
 from regress.tables import KEYED, OVERSAMPLING, RUNS, TABLES, Column, Table
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.config import InputError, argument, main, option
+from data.lines import cut, printable
 from data.names import unknown
 from data.posts import Posts, PostsOptions, open_posts
 from embed.spaces import DEFAULT_CACHE
 from regress.fit import DEFAULT_RUNS
-from regress.lines import cut, printable
 
 if TYPE_CHECKING:
     import numpy as np

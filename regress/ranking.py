@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from regress.lines import aligned
+from data.lines import aligned
 from regress.origin import Published, counterpart, swapped_log_loss
 from regress.run import Run
 

@@ -39,6 +39,7 @@ CALLS = {
     "regress.study": ["study.toml"],
 }
 BARS = {
+    "data.explore": ["counting", "reading", "exploring", " posts/s"],
     "embed.cache": ["checking", " rows/s"],
     "embed.extract": ["counting", "embedding", " posts/s", "writing", " rows/s"],
     "regress.compare": ["gallery", " posts/s"],

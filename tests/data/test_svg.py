@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.svg import Histogram, RateAxis
+from data.svg import Histogram, RateAxis, svg, text
 
 
 @given(st.floats(1e-9, 1))
@@ -25,3 +25,9 @@ def test_a_rate_axis_holds_its_highest_rate(highest: float) -> None:
 def test_a_histogram_counts_every_post_once(values: list[float]) -> None:
     bars = Histogram.of(np.array(values), RateAxis(1.0))
     assert bars.zero + bars.shares.sum() == pytest.approx(1)
+
+
+def test_what_no_page_can_hold_is_made_visible_in_figures_too() -> None:
+    drawn = svg(1, 1, "a\x1b[31m\ud800<b>", [text(0, 0, "c\x00<i>")])
+    assert 'aria-label="a\ufffd[31m\ufffd&lt;b&gt;"' in drawn
+    assert ">c\ufffd&lt;i&gt;</text>" in drawn

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from data.files import sha256_file
+from data.lines import printable
 from regress.compare import Compare, Comparison, run
 from regress.formats import as_tidy_csv, no_formula
 from regress.intervals import post_intervals
-from regress.lines import printable
 from regress.metrics import cross_entropy
 from tests.regress.told import Cell, Leaf, by, cells, leaves, spaced, strings, tables, unmatched
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from regress.lines import printable
+from data.lines import printable
 
 DIFFERENCE = ["log_loss", "log_loss_low … log_loss_high"]
 # what the columns of numbers are in JSON, by the title of their table

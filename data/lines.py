@@ -1,10 +1,12 @@
-"""Tables for the terminal: what comes from run folders is made printable, long names are cut in their middle."""
+"""Tables for the terminal: what comes from tables and run folders is made printable, long names are cut inside."""
 
 from collections.abc import Sequence
 
+WORDS = ("verdict", "finding")  # titles of columns that hold words
+
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Lines of at most `width` columns: names and verdicts to the left, numbers to the right, long names cut."""
+    """Lines of at most `width` columns: names and words to the left, numbers to the right, long names cut."""
     shown = [[printable(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in shown) for i in range(len(head))]
     gap = 2 if sum(widths) + 2 * (len(head) - 1) <= width else 1
@@ -13,7 +15,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> l
     for row in shown:
         cells = [cut(row[0], widths[0]).ljust(widths[0])]
         cells += [
-            cell.ljust(wide) if title == "verdict" else cell.rjust(wide)
+            cell.ljust(wide) if title in WORDS else cell.rjust(wide)
             for title, cell, wide in zip(head[1:], row[1:], widths[1:], strict=True)
         ]
         lines.append((" " * gap).join(cells).rstrip())
