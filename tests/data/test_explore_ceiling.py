@@ -116,7 +116,7 @@ def test_noise_alone_has_a_ceiling_near_zero() -> None:
     assert ceiling.r2 is not None
     assert ceiling.r2.low < 0 < ceiling.r2.high
     assert ceiling.d2 is not None
-    assert abs(ceiling.d2.value) < 0.05
+    assert abs(ceiling.d2.value) < 0.06  # what the page promises
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**7), st.floats(0, 1)), min_size=1, max_size=30))
