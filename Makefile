@@ -6,6 +6,7 @@ BIN := .venv/bin
 
 demo: .venv/.demo
 	$(BIN)/python -m data.sample
+	$(BIN)/python -m data.explore
 	$(BIN)/python -m embed.extract
 	$(BIN)/python -m regress.fit --model mean,ridge,lgbm,mlp,stack --features image,text,all --folds 5x2
 	$(BIN)/python -m regress.fit --model ridge --features text --loss wbce:3 --folds 5x2
@@ -50,4 +51,4 @@ crash: .venv/.test
 	touch $@ .venv/.demo
 
 clean:
-	rm -rf .venv data/sample runs cache.h5 cache.h5.journal cache.h5.bins report.html
+	rm -rf .venv data/sample runs cache.h5 cache.h5.journal cache.h5.bins explore.html report.html
