@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from regress.linear import COMPONENTS, Projection
 from regress.losses import KINDS, Loss
 from regress.metrics import clip
 from regress.models import Model, Search, Training, at_least_one, expect
@@ -35,6 +36,7 @@ class Head(Model, ABC):
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
+    torch: ClassVar[bool] = True
     losses: ClassVar[frozenset[str]] = frozenset(KINDS)
     search: ClassVar[Mapping[str, Search]] = RATE_SEARCH
 
@@ -60,17 +62,18 @@ class Head(Model, ABC):
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         import torch
 
-        from regress.networks import initialise
+        from regress.networks import initialise, read_through
         from regress.training import Plan, train
 
         self.squared_, self.layout_ = loss.squared, _layout(training)
+        projection, training = self._projected(training)
         level, spread = _start(training, loss)
         if loss.squared:  # a step of AdamW is as large whatever the target's units: give it a target of unit variance
             training = replace(training, y=(training.y - level) / spread)
-        self.net_ = self.network(self.layout_)
+        self.net_ = self.network(replace(self.layout_, inputs=training.X.shape[1]))
         chance = torch.Generator().manual_seed(seed)
         initialise(self.net_, 0.0 if loss.squared else level, chance)
-        rate = self.rate(self.layout_.inputs)
+        rate = self.rate(training.X.shape[1])
         plan = Plan(rate, self.epochs, self.batch, self.patience, self.weight_decay)
         self.history_ = train(self.net_, training, loss, plan, chance)
         if loss.squared:
@@ -79,6 +82,20 @@ class Head(Model, ABC):
                 self.net_.score.bias.mul_(spread).add_(level)
         if loss.kind == "mse":
             self.history_ = [(a * spread**2, b * spread**2) for a, b in self.history_]
+        if projection is not None:
+            self.net_ = read_through(self.net_, projection, self.network(self.layout_))
+
+    def _projected(self, training: Training) -> tuple[Projection | None, Training]:
+        """The rows as the network is to see them: in components of variance 1 on average, where it is fitted on such."""
+        if self.projecting is None:
+            return None, training
+        projection, Z = Projection.fit(training, self.projecting)
+        if not Z.shape[1]:  # all rows are alike: a column of zeros stands for them
+            projection = replace(projection, axes=np.zeros((len(projection.axes), 1)), center=np.zeros(1))
+            Z = np.zeros((len(Z), 1))
+        gain = float(np.sqrt(Z.shape[1]))
+        X = (Z * gain).astype(np.float32)
+        return replace(projection, spread=projection.spread / gain), replace(training, X=X, projection=None)
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         import torch
@@ -113,11 +130,16 @@ class Head(Model, ABC):
         return model
 
 
+def _check_components(components: int | None) -> None:
+    expect("components", components, components is None or components >= 1, "none, or a whole number from 1")
+
+
 def _layout(training: Training) -> "Layout":
     from regress.networks import Layout
 
     blocks = tuple((block.start, block.stop) for block in training.blocks)
-    return Layout(training.X.shape[1], blocks, training.views or (1,) * len(blocks))
+    columns = training.X.shape[1] if training.projection is None else len(training.projection.axes)
+    return Layout(columns, blocks, training.views or (1,) * len(blocks))
 
 
 def _start(training: Training, loss: Loss) -> tuple[float, float]:
@@ -136,6 +158,15 @@ class Linear(Head):
 
     epochs: int = 400
     learning_rate: float = 4e-3  # over √columns
+    components: int | None = COMPONENTS  # None: the columns themselves
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_components(self.components)
+
+    @property
+    def projecting(self) -> int | None:
+        return self.components
 
     def rate(self, inputs: int) -> float:
         # a step of AdamW moves every coefficient: the score by up to their number
@@ -168,6 +199,15 @@ class MLP(Hidden):
 
     batch: int = 256  # D² 0.405 for 0.408 with 128 and 2e-4 (one fold, two seeds: a tie), in 3/5 of the time
     learning_rate: float = 3e-4
+    components: int | None = COMPONENTS  # None: the columns themselves
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_components(self.components)
+
+    @property
+    def projecting(self) -> int | None:
+        return self.components
 
     def network(self, layout: "Layout") -> "Network":
         from regress.networks import Perceptron

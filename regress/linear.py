@@ -33,14 +33,28 @@ class Projection:
 
     @classmethod
     def fit(cls, training: Training, components: int = COMPONENTS) -> tuple["Projection", Array]:
-        """The components of the training rows, and these rows in them, float64 (m, k)."""
-        scale = _block_scale(training)
-        scaled = training.X * scale.astype(np.float32)
+        """The components of the training rows, and these rows in them, float64 (m, k).
+
+        Those that the rows have been through already, if they have (`Training.projection`).
+        """
+        projection, scores = training.projection, training.X
+        if projection is None:
+            projection, scores = cls.of(training.X, training.blocks, components)
+        return projection, (np.asarray(scores, np.float64) - projection.center) / projection.spread
+
+    @classmethod
+    def of(
+        cls, X: NDArray[np.float32], blocks: tuple[slice, ...], components: int = COMPONENTS
+    ) -> tuple["Projection", NDArray[np.float32]]:
+        """The components of scaled rows (m, d), and float32 (m, k) what they are in them before they are centred."""
+        scale = _block_scale(X, blocks)
+        scaled = X * scale.astype(np.float32)
         axes = _principal_axes(scaled, components)
-        Z = np.asarray(scaled @ axes.astype(np.float32), dtype=np.float64)
+        scores = scaled @ axes.astype(np.float32)
+        Z = np.asarray(scores, np.float64)
         center, spread = Z.mean(axis=0), float(np.sqrt(Z.var(axis=0).sum())) or 1.0
         # row by row in memory: safetensors writes other arrays as they lie, and reads them back transposed
-        return cls(np.ascontiguousarray(scale[:, None] * axes), center, spread), (Z - center) / spread
+        return cls(np.ascontiguousarray(scale[:, None] * axes), center, spread), scores
 
     def apply(self, X: NDArray[np.float32]) -> Array:
         """float32 (n, d) → float64 (n, k)."""
@@ -54,11 +68,11 @@ class Projection:
         return cls(arrays["axes"], arrays["center"], float(arrays["spread"][0]))  # type: ignore[arg-type]
 
 
-def _block_scale(training: Training) -> Array:
+def _block_scale(X: NDArray[np.float32], blocks: tuple[slice, ...]) -> Array:
     """(d,) factors that give every block a total variance of 1; the indicators past the blocks stay as they are."""
-    scale = np.ones(training.X.shape[1])
-    for block in training.blocks:
-        total = float(training.X[:, block].var(axis=0, dtype=np.float64).sum())
+    scale = np.ones(X.shape[1])
+    for block in blocks:
+        total = float(X[:, block].var(axis=0, dtype=np.float64).sum())
         scale[block] = 1 / np.sqrt(total) if total > 0 else 0.0
     return scale
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from regress.linear import Projection
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -37,6 +39,11 @@ class Network(nn.Module):
         self.dropout = dropout
         self.score = dense(last, 1)
 
+    @property
+    def first(self) -> nn.Linear:
+        """The one layer that reads the input, where there is one."""
+        raise NotImplementedError(f"{type(self).__name__} has no single layer that reads the input")
+
     def dropped(self, hidden: Tensor, chance: torch.Generator | None) -> Tensor:
         """Inverted dropout; nothing is dropped where there is no generator."""
         if chance is None or not self.dropout:
@@ -51,6 +58,10 @@ class Line(Network):
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout.inputs)
 
+    @property
+    def first(self) -> nn.Linear:
+        return self.score
+
     def forward(self, X: Tensor, chance: torch.Generator | None = None) -> Tensor:  # noqa: ARG002 - nothing to drop
         return column(self.score(X))
 
@@ -61,6 +72,10 @@ class Perceptron(Network):
     def __init__(self, layout: Layout, hidden: int, dropout: float) -> None:
         super().__init__(hidden, dropout)
         self.hidden = dense(layout.inputs, hidden)
+
+    @property
+    def first(self) -> nn.Linear:
+        return self.hidden
 
     def forward(self, X: Tensor, chance: torch.Generator | None = None) -> Tensor:
         return column(self.score(self.dropped(gelu(self.hidden(X)), chance)))
@@ -125,6 +140,22 @@ def initialise(net: Network, level: float, chance: torch.Generator) -> None:
                     values.uniform_(-bound, bound, generator=chance)
         net.score.weight.zero_()
         net.score.bias.fill_(level)
+
+
+def read_through(net: Network, projection: Projection, wide: Network) -> Network:
+    """`wide`, given what makes it say of rows (n, d) what `net` says of their components: W(Ax − c)/s + b in one layer.
+
+    Products and sums in float64, rounded once.
+    """
+    narrow = net.first.weight.detach().double().numpy() / projection.spread
+    bias = net.first.bias.detach().double().numpy() - narrow @ projection.center
+    values = dict(net.state_dict())
+    with torch.no_grad():
+        wide.first.weight.copy_(torch.from_numpy(narrow @ projection.axes.T))
+        wide.first.bias.copy_(torch.from_numpy(bias))
+    first = {name for name, value in net.named_parameters() if any(value is mine for mine in net.first.parameters())}
+    wide.load_state_dict({name: value for name, value in values.items() if name not in first}, strict=False)
+    return wide
 
 
 def weighted(logits: Tensor, parts: Tensor) -> Tensor:
