@@ -48,8 +48,9 @@ class Network(nn.Module):
         """Inverted dropout; nothing is dropped where there is no generator."""
         if chance is None or not self.dropout:
             return hidden
-        keep = (torch.rand(hidden.shape, generator=chance) >= self.dropout).to(hidden.device)
-        return hidden * keep / (1 - self.dropout)
+        # in place, and one factor: there is half as much to compute, and to differentiate
+        keep = torch.rand(hidden.shape, generator=chance).ge_(self.dropout).div_(1 - self.dropout)
+        return hidden * keep.to(hidden.device)
 
 
 class Line(Network):
