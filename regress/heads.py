@@ -73,8 +73,7 @@ class Head(Model, ABC):
         self.net_ = self.network(replace(self.layout_, inputs=training.X.shape[1]))
         chance = torch.Generator().manual_seed(seed)
         initialise(self.net_, 0.0 if loss.squared else level, chance)
-        rate = self.rate(training.X.shape[1])
-        plan = Plan(rate, self.epochs, self.batch, self.patience, self.weight_decay)
+        plan = Plan(self.rate(training.X.shape[1]), self.epochs, self.batch, self.patience, self.weight_decay)
         self.history_ = train(self.net_, training, loss, plan, chance)
         if loss.squared:
             with torch.no_grad():
@@ -86,7 +85,7 @@ class Head(Model, ABC):
             self.net_ = read_through(self.net_, projection, self.network(self.layout_))
 
     def _projected(self, training: Training) -> tuple[Projection | None, Training]:
-        """The rows as the network is to see them: in components of variance 1 on average, where it is fitted on such."""
+        """The rows as the network sees them: in components, of variance 1 on average, where it is fitted on such."""
         if self.projecting is None:
             return None, training
         projection, Z = Projection.fit(training, self.projecting)
@@ -130,10 +129,6 @@ class Head(Model, ABC):
         return model
 
 
-def _check_components(components: int | None) -> None:
-    expect("components", components, components is None or components >= 1, "none, or a whole number from 1")
-
-
 def _layout(training: Training) -> "Layout":
     from regress.networks import Layout
 
@@ -158,15 +153,6 @@ class Linear(Head):
 
     epochs: int = 400
     learning_rate: float = 4e-3  # over √columns
-    components: int | None = COMPONENTS  # None: the columns themselves
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_components(self.components)
-
-    @property
-    def projecting(self) -> int | None:
-        return self.components
 
     def rate(self, inputs: int) -> float:
         # a step of AdamW moves every coefficient: the score by up to their number
@@ -203,7 +189,8 @@ class MLP(Hidden):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_components(self.components)
+        fine = self.components is None or self.components >= 1
+        expect("components", self.components, fine, "none, or a whole number from 1")
 
     @property
     def projecting(self) -> int | None:

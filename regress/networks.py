@@ -59,10 +59,6 @@ class Line(Network):
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout.inputs)
 
-    @property
-    def first(self) -> nn.Linear:
-        return self.score
-
     def forward(self, X: Tensor, chance: torch.Generator | None = None) -> Tensor:  # noqa: ARG002 - nothing to drop
         return column(self.score(X))
 

@@ -100,6 +100,7 @@ class Trainer:
         model = model_class(setup.model)(**setup.settings)
         held = self._hold_out(rows, setup.seed) if model.early_stopping else np.zeros(len(rows), bool)
         rho = self._dispersion(rows) if setup.loss.kind == "binomial" else 0.0
+        scaler: Scaler | None
         with self._lock:
             shared = self._share(model)
         if model.projecting is not None and not setup.oversample.samples:
@@ -181,6 +182,7 @@ class Trainer:
 
     def _dispersion(self, rows: Rows) -> float:
         """ρ of the rows' rates around what ridge says of each when it is left out; once for all setups of a fold."""
+
         def make() -> float:
             made, y, trials = self._in_components(rows), self.y[rows], self.trials[rows]
             nothing, slices = np.zeros(len(rows), bool), self.features.slices
