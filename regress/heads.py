@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from regress.metrics import clip
 from regress.models import Model, Search, Training, at_least_one, expect
 
 if TYPE_CHECKING:
-    from regress.networks import Layout, Network
+    from regress.networks import Layout, Network, Perceptron
 
 FILE = "model.safetensors"
 CHUNK = 4096  # rows predicted at a time: what lies between the layers stays small
@@ -62,18 +62,18 @@ class Head(Model, ABC):
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         import torch
 
-        from regress.networks import initialise, read_through
+        from regress.networks import initialise
         from regress.training import Plan, train
 
         self.squared_, self.layout_ = loss.squared, _layout(training)
-        projection, training = self._projected(training)
         level, spread = _start(training, loss)
         if loss.squared:  # a step of AdamW is as large whatever the target's units: give it a target of unit variance
             training = replace(training, y=(training.y - level) / spread)
-        self.net_ = self.network(replace(self.layout_, inputs=training.X.shape[1]))
+        self.net_ = self.network(self.layout_)
         chance = torch.Generator().manual_seed(seed)
         initialise(self.net_, 0.0 if loss.squared else level, chance)
-        plan = Plan(self.rate(training.X.shape[1]), self.epochs, self.batch, self.patience, self.weight_decay)
+        rate = self.rate(self.layout_.inputs)
+        plan = Plan(rate, self.epochs, self.batch, self.patience, self.weight_decay)
         self.history_ = train(self.net_, training, loss, plan, chance)
         if loss.squared:
             with torch.no_grad():
@@ -81,20 +81,6 @@ class Head(Model, ABC):
                 self.net_.score.bias.mul_(spread).add_(level)
         if loss.kind == "mse":
             self.history_ = [(a * spread**2, b * spread**2) for a, b in self.history_]
-        if projection is not None:
-            self.net_ = read_through(self.net_, projection, self.network(self.layout_))
-
-    def _projected(self, training: Training) -> tuple[Projection | None, Training]:
-        """The rows as the network sees them: in components, of variance 1 on average, where it is fitted on such."""
-        if self.projecting is None:
-            return None, training
-        projection, Z = Projection.fit(training, self.projecting)
-        if not Z.shape[1]:  # all rows are alike: a column of zeros stands for them
-            projection = replace(projection, axes=np.zeros((len(projection.axes), 1)), center=np.zeros(1))
-            Z = np.zeros((len(Z), 1))
-        gain = float(np.sqrt(Z.shape[1]))
-        X = (Z * gain).astype(np.float32)
-        return replace(projection, spread=projection.spread / gain), replace(training, X=X, projection=None)
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         import torch
@@ -133,8 +119,7 @@ def _layout(training: Training) -> "Layout":
     from regress.networks import Layout
 
     blocks = tuple((block.start, block.stop) for block in training.blocks)
-    columns = training.X.shape[1] if training.projection is None else len(training.projection.axes)
-    return Layout(columns, blocks, training.views or (1,) * len(blocks))
+    return Layout(training.X.shape[1], blocks, training.views or (1,) * len(blocks))
 
 
 def _start(training: Training, loss: Loss) -> tuple[float, float]:
@@ -181,7 +166,11 @@ class Hidden(Head):
 
 @dataclass(kw_only=True, eq=False)
 class MLP(Hidden):
-    """X → 256 GELU → 1."""
+    """Principal components → 256 GELU → 1, kept as a network that reads the columns.
+
+    All fits on the same rows share the components. On 25,000 simulated posts of 1,536 columns a stack with it takes 70
+    CPU-seconds for 105 with one that is trained on the columns, and D² is 0.430 for 0.425.
+    """
 
     batch: int = 256  # D² 0.405 for 0.408 with 128 and 2e-4 (one fold, two seeds: a tie), in 3/5 of the time
     learning_rate: float = 3e-4
@@ -195,6 +184,24 @@ class MLP(Hidden):
     @property
     def projecting(self) -> int | None:
         return self.components
+
+    def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:
+        if self.components is None:
+            super().fit(training, loss, seed, shared)
+            return
+        from regress.networks import read_through
+
+        projection, Z = Projection.fit(training, self.components)
+        if not Z.shape[1]:  # all rows are alike: a column of zeros stands for them
+            projection = replace(projection, axes=np.zeros((len(projection.axes), 1)), center=np.zeros(1))
+            Z = np.zeros((len(Z), 1))
+        gain = float(np.sqrt(Z.shape[1]))  # to a variance of 1 on average, as standardised columns have
+        super().fit(replace(training, X=(Z * gain).astype(np.float32), projection=None), loss, seed, shared)
+        projection = replace(projection, spread=projection.spread / gain)
+        self.layout_ = replace(self.layout_, inputs=len(projection.axes))
+        wide = cast("Perceptron", self.network(self.layout_))
+        read_through(cast("Perceptron", self.net_), projection, wide)
+        self.net_ = wide
 
     def network(self, layout: "Layout") -> "Network":
         from regress.networks import Perceptron

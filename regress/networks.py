@@ -39,11 +39,6 @@ class Network(nn.Module):
         self.dropout = dropout
         self.score = dense(last, 1)
 
-    @property
-    def first(self) -> nn.Linear:
-        """The one layer that reads the input, where there is one."""
-        raise NotImplementedError(f"{type(self).__name__} has no single layer that reads the input")
-
     def dropped(self, hidden: Tensor, chance: torch.Generator | None) -> Tensor:
         """Inverted dropout; nothing is dropped where there is no generator."""
         if chance is None or not self.dropout:
@@ -69,10 +64,6 @@ class Perceptron(Network):
     def __init__(self, layout: Layout, hidden: int, dropout: float) -> None:
         super().__init__(hidden, dropout)
         self.hidden = dense(layout.inputs, hidden)
-
-    @property
-    def first(self) -> nn.Linear:
-        return self.hidden
 
     def forward(self, X: Tensor, chance: torch.Generator | None = None) -> Tensor:
         return column(self.score(self.dropped(gelu(self.hidden(X)), chance)))
@@ -139,20 +130,17 @@ def initialise(net: Network, level: float, chance: torch.Generator) -> None:
         net.score.bias.fill_(level)
 
 
-def read_through(net: Network, projection: Projection, wide: Network) -> Network:
-    """`wide`, given what makes it say of rows (n, d) what `net` says of their components: W(Ax − c)/s + b in one layer.
+def read_through(net: Perceptron, projection: Projection, wide: Perceptron) -> None:
+    """Give `wide` what makes it say of rows (n, d) what `net` says of their components (n, k).
 
-    Products and sums in float64, rounded once.
+    W (Aᵀx − c)/s + b is one layer again; its products are summed in float64 and rounded once.
     """
-    narrow = net.first.weight.detach().double().numpy() / projection.spread
-    bias = net.first.bias.detach().double().numpy() - narrow @ projection.center
-    values = dict(net.state_dict())
+    weight = net.hidden.weight.detach().double().numpy() / projection.spread
+    bias = net.hidden.bias.detach().double().numpy() - weight @ projection.center
     with torch.no_grad():
-        wide.first.weight.copy_(torch.from_numpy(narrow @ projection.axes.T))
-        wide.first.bias.copy_(torch.from_numpy(bias))
-    first = {name for name, value in net.named_parameters() if any(value is mine for mine in net.first.parameters())}
-    wide.load_state_dict({name: value for name, value in values.items() if name not in first}, strict=False)
-    return wide
+        wide.hidden.weight.copy_(torch.from_numpy(weight @ projection.axes.T))
+        wide.hidden.bias.copy_(torch.from_numpy(bias))
+    wide.score.load_state_dict(net.score.state_dict())
 
 
 def weighted(logits: Tensor, parts: Tensor) -> Tensor:
