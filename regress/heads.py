@@ -8,19 +8,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from regress.linear import COMPONENTS, Projection
 from regress.losses import KINDS, Loss
 from regress.metrics import clip
 from regress.models import Model, Search, Training, at_least_one, expect
 
 if TYPE_CHECKING:
-    from regress.networks import Layout, Network
+    from regress.networks import Layout, Network, Perceptron
 
 FILE = "model.safetensors"
 CHUNK = 4096  # rows predicted at a time: what lies between the layers stays small
@@ -35,6 +36,7 @@ class Head(Model, ABC):
     representation: ClassVar[Literal["raw", "scaled"]] = "scaled"
     calibrate: ClassVar[bool] = True
     early_stopping: ClassVar[bool] = True
+    torch: ClassVar[bool] = True
     losses: ClassVar[frozenset[str]] = frozenset(KINDS)
     search: ClassVar[Mapping[str, Search]] = RATE_SEARCH
 
@@ -164,10 +166,42 @@ class Hidden(Head):
 
 @dataclass(kw_only=True, eq=False)
 class MLP(Hidden):
-    """X → 256 GELU → 1."""
+    """Principal components → 256 GELU → 1, kept as a network that reads the columns.
+
+    All fits on the same rows share the components. On 25,000 simulated posts of 1,536 columns a stack with it takes 70
+    CPU-seconds for 105 with one that is trained on the columns, and D² is 0.430 for 0.425.
+    """
 
     batch: int = 256  # D² 0.405 for 0.408 with 128 and 2e-4 (one fold, two seeds: a tie), in 3/5 of the time
     learning_rate: float = 3e-4
+    components: int | None = COMPONENTS  # None: the columns themselves
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fine = self.components is None or self.components >= 1
+        expect("components", self.components, fine, "none, or a whole number from 1")
+
+    @property
+    def projecting(self) -> int | None:
+        return self.components
+
+    def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:
+        if self.components is None:
+            super().fit(training, loss, seed, shared)
+            return
+        from regress.networks import read_through
+
+        projection, Z = Projection.fit(training, self.components)
+        if not Z.shape[1]:  # all rows are alike: a column of zeros stands for them
+            projection = replace(projection, axes=np.zeros((len(projection.axes), 1)), center=np.zeros(1))
+            Z = np.zeros((len(Z), 1))
+        gain = float(np.sqrt(Z.shape[1]))  # to a variance of 1 on average, as standardised columns have
+        super().fit(replace(training, X=(Z * gain).astype(np.float32), projection=None), loss, seed, shared)
+        projection = replace(projection, spread=projection.spread / gain)
+        self.layout_ = replace(self.layout_, inputs=len(projection.axes))
+        wide = cast("Perceptron", self.network(self.layout_))
+        read_through(cast("Perceptron", self.net_), projection, wide)
+        self.net_ = wide
 
     def network(self, layout: "Layout") -> "Network":
         from regress.networks import Perceptron

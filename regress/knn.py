@@ -36,6 +36,10 @@ class Neighbors(Model):
     def __post_init__(self) -> None:
         at_least_one(components=self.components, neighbors=1 if self.neighbors is None else self.neighbors)
 
+    @property
+    def projecting(self) -> int | None:
+        return self.components
+
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Keep the rows; choose k by the leave-one-out loss of the training rows."""
         self.projection_, Z = Projection.fit(training, self.components)

@@ -21,6 +21,7 @@ COMPONENTS = 256
 CHUNK = 1024  # rows: what is made of them stays in the processor's cache
 PENALTIES = np.geomspace(1e-1, 1e-6, 8)  # on mean loss and columns whose total variance is 1; strongest first
 STEPS = 50
+SATURATED = 0.99  # leverage of rows that are nearly their own fit
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,28 @@ class Projection:
 
     @classmethod
     def fit(cls, training: Training, components: int = COMPONENTS) -> tuple["Projection", Array]:
-        """The components of the training rows, and these rows in them, float64 (m, k)."""
-        scale = _block_scale(training)
-        scaled = training.X * scale.astype(np.float32)
+        """The components of the training rows, and these rows in them, float64 (m, k).
+
+        Those that the rows have been through already, if they have (`Training.projection`).
+        """
+        projection, scores = training.projection, training.X
+        if projection is None:
+            projection, scores = cls.of(training.X, training.blocks, components)
+        return projection, (np.asarray(scores, np.float64) - projection.center) / projection.spread
+
+    @classmethod
+    def of(
+        cls, X: NDArray[np.float32], blocks: tuple[slice, ...], components: int = COMPONENTS
+    ) -> tuple["Projection", NDArray[np.float32]]:
+        """The components of scaled rows (m, d), and float32 (m, k) what they are in them before they are centred."""
+        scale = _block_scale(X, blocks)
+        scaled = X * scale.astype(np.float32)
         axes = _principal_axes(scaled, components)
-        Z = np.asarray(scaled @ axes.astype(np.float32), dtype=np.float64)
+        scores = scaled @ axes.astype(np.float32)
+        Z = np.asarray(scores, np.float64)
         center, spread = Z.mean(axis=0), float(np.sqrt(Z.var(axis=0).sum())) or 1.0
         # row by row in memory: safetensors writes other arrays as they lie, and reads them back transposed
-        return cls(np.ascontiguousarray(scale[:, None] * axes), center, spread), (Z - center) / spread
+        return cls(np.ascontiguousarray(scale[:, None] * axes), center, spread), scores
 
     def apply(self, X: NDArray[np.float32]) -> Array:
         """float32 (n, d) → float64 (n, k)."""
@@ -54,11 +69,11 @@ class Projection:
         return cls(arrays["axes"], arrays["center"], float(arrays["spread"][0]))  # type: ignore[arg-type]
 
 
-def _block_scale(training: Training) -> Array:
+def _block_scale(X: NDArray[np.float32], blocks: tuple[slice, ...]) -> Array:
     """(d,) factors that give every block a total variance of 1; the indicators past the blocks stay as they are."""
-    scale = np.ones(training.X.shape[1])
-    for block in training.blocks:
-        total = float(training.X[:, block].var(axis=0, dtype=np.float64).sum())
+    scale = np.ones(X.shape[1])
+    for block in blocks:
+        total = float(X[:, block].var(axis=0, dtype=np.float64).sum())
         scale[block] = 1 / np.sqrt(total) if total > 0 else 0.0
     return scale
 
@@ -124,16 +139,17 @@ def _companies(groups: NDArray[np.int64] | None) -> Groups:
 def _squared_path(Z: Array, training: Training, groups: Groups, penalties: Array) -> Iterator[Array]:
     """Left-out predictions (m,) for each λ: ŷ − y left out is W^-½ (I − S_gg)⁻¹ W^½ (ŷ − y)_g, S = W^½ H W^-½.
 
-    In the precision of Z. S is P diag(shrink) Pᵀ, and what the mean adds; all of P's products serve every λ at once.
+    S is P diag(shrink) Pᵀ, and what the mean adds; all of P's products serve every λ at once.
     """
     w, y = np.maximum(training.weight / training.weight.sum(), 1e-12 / len(Z)), training.y  # S needs roots above 0
     root = np.sqrt(w).astype(Z.dtype)
-    A = (Z - (w @ Z).astype(Z.dtype)) * root[:, None]
-    values, P = np.linalg.eigh(A.T @ A)  # one array by itself: BLAS computes half of it
-    P = A @ P
+    A = Z - (w @ Z).astype(Z.dtype)
+    A *= root[:, None]
+    values, vectors = np.linalg.eigh(A.T @ A)  # one array by itself: BLAS computes half of it
     shrink = 1 / (np.maximum(values, 0)[:, None] + penalties).astype(Z.dtype)
-    fits = w @ y + (P @ (shrink * ((root * y).astype(Z.dtype) @ P)[:, None])) / root[:, None]
-    leverages = w[:, None] + _squares(P, shrink)
+    theta = vectors @ (shrink * (((root * y).astype(Z.dtype) @ A) @ vectors)[:, None])
+    fits = w @ y + (A @ theta) / root[:, None]
+    P, leverages = _rotated(A, vectors, shrink, w, groups)
     for i in range(len(penalties)):
         residual = fits[:, i] - y
         left_out = residual / (1 - leverages[:, i])
@@ -142,6 +158,21 @@ def _squared_path(Z: Array, training: Training, groups: Groups, penalties: Array
             S = near[:, :, None] * near[:, None, :] + (P[rows] * shrink[:, i]) @ P[rows].mT
             left_out[rows] = _solved(np.eye(rows.shape[1]) - S, near * residual[rows]) / near
         yield y + left_out
+
+
+def _rotated(A: Array, vectors: Array, shrink: Array, w: Array, groups: Groups) -> tuple[Array, Array]:
+    """P = A · vectors, and the leverages (m, λ): in float32, where they are right to 1e-6, unless that is too little.
+
+    Left-out errors are divided by 1 − leverage, those of a group by I − S_gg, whose least eigenvalue is no less than
+    1 − the sum of its leverages.
+    """
+    for dtype in (np.dtype(np.float32), A.dtype):
+        P = A.astype(dtype, copy=False) @ vectors.astype(dtype, copy=False)
+        leverages = w[:, None] + _squares(P, shrink)
+        most = max(float(leverages.max()), *(float(leverages[rows].sum(axis=1).max()) for rows in groups), 0.0)
+        if most < SATURATED:
+            break
+    return P, leverages
 
 
 def _squares(P: Array, shrink: Array) -> Array:

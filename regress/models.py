@@ -4,13 +4,16 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.names import pick
 from regress.losses import Loss
+
+if TYPE_CHECKING:
+    from regress.linear import Projection
 
 # name → where its class is; imported on use, so that a linear model needs no torch
 MODELS = {
@@ -45,6 +48,7 @@ class Training:
     held: NDArray[np.bool_]  # (m,) rows that early stopping watches; all False for models that do not stop early
     groups: NDArray[np.int64] | None = None  # (m,) rows of one group share something and are left out together
     views: tuple[int, ...] = ()  # how many augmented copies lie side by side in each block; (): one in each
+    projection: "Projection | None" = None  # what X has been through: it is then float32 (m, k), not yet centred
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class Model(Protocol):
     torch: ClassVar[bool] = False  # whether it computes with torch
     losses: ClassVar[frozenset[str]] = frozenset({"mse", "bce", "wbce", "binomial"})
     search: ClassVar[Mapping[str, Search]] = {}
+
+    @property
+    def projecting(self) -> int | None:
+        """How many principal components of the scaled features it is fitted on; None: on the features themselves."""
+        return None
 
     @property
     def sharing(self) -> Hashable | None:

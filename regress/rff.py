@@ -40,6 +40,10 @@ class RandomFourier(Model):
         at_least_one(features=self.features, components=self.components)
         expect("length", self.length, self.length > 0, "a number above 0")
 
+    @property
+    def projecting(self) -> int | None:
+        return self.components
+
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Draw the features, choose λ by leave-one-group-out, fit on all training rows."""
         rng = np.random.default_rng(seed)

@@ -36,6 +36,10 @@ class Ridge(Model):
         fine = self.penalty is None or self.penalty > 0
         expect("penalty", self.penalty, fine, "a number above 0, or none to have it chosen")
 
+    @property
+    def projecting(self) -> int | None:
+        return self.components
+
     def fit(self, training: Training, loss: Loss, seed: int, shared: object) -> None:  # noqa: ARG002
         """Project, choose λ by leave-one-group-out, fit on all training rows."""
         projection, Z = Projection.fit(training, self.components)

@@ -25,8 +25,8 @@ class Scaler:
             present = ~np.isnan(X[:, block.start])
             if not present.any():
                 continue
-            values = X[present, block].astype(np.float64)
-            mean[block], deviation = values.mean(axis=0), values.std(axis=0)
+            values = X[:, block] if present.all() else X[present, block]
+            mean[block], deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
             varying = deviation > 1e-7 * np.maximum(1.0, np.abs(mean[block]))
             scale[block] = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varying)
             if not present.all():
@@ -37,10 +37,15 @@ class Scaler:
 
     def transform(self, X: Matrix) -> Matrix:
         """float32 (n, d) → float32 (n, d + indicators)."""
-        absent = np.isnan(X[:, self.indicators[:, 0]]).astype(np.float32)
-        scaled = (X - self.mean) * self.scale
-        np.nan_to_num(scaled, copy=False, nan=0.0)
-        return np.concatenate([scaled, absent], axis=1, dtype=np.float32)
+        d = X.shape[1]
+        found = np.empty((len(X), d + len(self.indicators)), np.float32)
+        scaled = found[:, :d]
+        np.subtract(X, self.mean, out=scaled)
+        scaled *= self.scale
+        if not np.isfinite(scaled.sum(dtype=np.float64)):  # a pass over what is there costs less than a mask of it
+            np.nan_to_num(scaled, copy=False, nan=0.0)
+        found[:, d:] = np.isnan(X[:, self.indicators[:, 0]])
+        return found
 
     def inverse(self, scaled: Matrix) -> Matrix:
         """Back to the units of X, without the indicators; a block more absent than not comes back as NaN."""

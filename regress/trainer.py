@@ -1,7 +1,7 @@
 """Fit one setup on some of the posts: scale → sample or weigh → tune → fit, on the rows given and no others.
 
-Fits run beside each other in threads. What is shared between them (bins, the overdispersion of a training part) is
-made once, under a lock; so is sampling, since warnings are caught for the whole process.
+Fits run beside each other in threads. What they share (bins; of a training part its principal components and its
+overdispersion) is made once. Sampling is under a lock, since warnings are caught for the whole process.
 """
 
 import threading
@@ -18,8 +18,10 @@ from regress.choices import NOTHING, Choice
 from regress.dispersion import fit_prior, intra_class_correlation
 from regress.features import Features
 from regress.fitted import Fitted
-from regress.linear import Projection, leave_out
+from regress.foldfile import digest
+from regress.linear import COMPONENTS, Projection, leave_out
 from regress.losses import Loss
+from regress.memo import Memo
 from regress.metrics import clip, cross_entropy
 from regress.models import Model, Training, model_class
 from regress.sampling import Part, resample, row_weights
@@ -31,6 +33,7 @@ Rows = NDArray[np.int64]
 Array = NDArray[np.float64]
 VALIDATION_SHARE = 0.15  # of the training part, for models that stop early
 INNER_FOLDS = 3  # of the training part, for --tune
+KEPT = 2**29  # bytes of rows in components: 25 training parts of 20,000 posts, 256 components each
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,19 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Components:
+    """Rows scaled and in principal components, as every loss, seed and model sees them."""
+
+    scaler: Scaler
+    projection: Projection
+    scores: NDArray[np.float32]  # (m, k) not yet centred
+
+    @property
+    def nbytes(self) -> int:
+        return self.scores.nbytes + self.projection.axes.nbytes
+
+
+@dataclass(frozen=True)
 class Trainer:
     """The posts that setups are fitted on: n rows of one feature matrix, with rates."""
 
@@ -71,7 +87,8 @@ class Trainer:
     groups: Rows  # (n,) what an inner split must not tear apart: posts of one group or picture
     store: Path | None = None  # a folder for what models keep of this feature matrix
     _shared: dict[Hashable, object] = field(default_factory=dict)
-    _dispersions: dict[bytes, float] = field(default_factory=dict)
+    _dispersions: Memo[float] = field(default_factory=Memo)
+    _components: Memo[Components] = field(default_factory=lambda: Memo(KEPT, lambda made: made.nbytes))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fit(self, setup: Setup, rows: Rows) -> tuple[Fitted, list[str], dict[str, Any]]:
@@ -83,9 +100,15 @@ class Trainer:
         model = model_class(setup.model)(**setup.settings)
         held = self._hold_out(rows, setup.seed) if model.early_stopping else np.zeros(len(rows), bool)
         rho = self._dispersion(rows) if setup.loss.kind == "binomial" else 0.0
+        scaler: Scaler | None
         with self._lock:
             shared = self._share(model)
-            training, scaler, notes = self._training(setup, rows, held, rho, scaled=model.representation == "scaled")
+        if model.projecting is not None and not setup.oversample.samples:
+            training, scaler, notes = self._projected(setup, rows, held, rho, model.projecting)
+        else:
+            with self._lock:
+                scaled = model.representation == "scaled"
+                training, scaler, notes = self._training(setup, rows, held, rho, scaled=scaled)
         model.fit(training, setup.loss, setup.seed, shared)
         return Fitted(model, scaler), notes
 
@@ -96,6 +119,27 @@ class Trainer:
         if model.sharing not in self._shared:
             self._shared[model.sharing] = model.shared(self.features.X, self.store)
         return self._shared[model.sharing]
+
+    def _projected(
+        self, setup: Setup, rows: Rows, held: NDArray[np.bool_], rho: float, components: int
+    ) -> tuple[Training, Scaler, list[str]]:
+        """As `_training`, with the rows in components: by all of them, so that models which watch some share these."""
+        made = self._in_components(rows, components)
+        y, rarity = self.y[rows], self._rarity(setup, rows, held)
+        weight = _weights(setup, y, held, (self.trials[rows], rho), rarity)
+        training = Training(
+            *(made.scores, y, weight, rows, self.features.slices, held, self.groups[rows], self.features.views),
+            projection=made.projection,
+        )
+        return training, made.scaler, []
+
+    def _in_components(self, rows: Rows, components: int = COMPONENTS) -> Components:
+        def make() -> Components:
+            X, slices = self.features.X[rows], self.features.slices
+            scaler = Scaler.fit(X, slices)
+            return Components(scaler, *Projection.of(scaler.transform(X), slices, components))
+
+        return self._components.get((digest(rows), components), make)
 
     def _training(
         self, setup: Setup, rows: Rows, held: NDArray[np.bool_], rho: float, *, scaled: bool
@@ -138,18 +182,19 @@ class Trainer:
 
     def _dispersion(self, rows: Rows) -> float:
         """ρ of the rows' rates around what ridge says of each when it is left out; once for all setups of a fold."""
-        key = rows.tobytes()
-        with self._lock:
-            if key not in self._dispersions:
-                y, trials = self.y[rows], self.trials[rows]
-                slices = self.features.slices
-                X = Scaler.fit(self.features.X[rows], slices).transform(self.features.X[rows])
-                nothing = np.zeros(len(rows), bool)
-                training = Training(X, y, np.ones(len(rows)), rows, slices, nothing, self.groups[rows])
-                _, p = leave_out(Projection.fit(training)[1], training, Loss.parse("mse"))
-                p = clip(fit_calibration("beta", p, y).apply(p))
-                self._dispersions[key] = intra_class_correlation(y, p, trials)
-        return self._dispersions[key]
+
+        def make() -> float:
+            made, y, trials = self._in_components(rows), self.y[rows], self.trials[rows]
+            nothing, slices = np.zeros(len(rows), bool), self.features.slices
+            training = Training(
+                *(made.scores, y, np.ones(len(rows)), rows, slices, nothing, self.groups[rows]),
+                projection=made.projection,
+            )
+            _, p = leave_out(Projection.fit(training)[1], training, Loss.parse("mse"))
+            p = clip(fit_calibration("beta", p, y).apply(p))
+            return intra_class_correlation(y, p, trials)
+
+        return self._dispersions.get(digest(rows), make)
 
     def _tune(self, setup: Setup, rows: Rows) -> dict[str, Any]:
         """The settings of least calibrated log loss on inner folds of `rows`."""

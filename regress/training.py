@@ -48,7 +48,7 @@ class Rows:
         return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 
     def __getitem__(self, rows: "torch.Tensor") -> "Rows":
-        return Rows(self.X[rows], self.y[rows], self.weight[rows])
+        return Rows(self.X.index_select(0, rows), self.y[rows], self.weight[rows])
 
     def __len__(self) -> int:
         return len(self.y)
@@ -108,7 +108,7 @@ class _Course:
         groups: list[dict[str, Any]] = [{"params": list(net.parameters())}]
         if loss.kind == "bmse":
             groups.append({"params": [self._log_noise], "lr": NOISE_RATE, "weight_decay": 0.0})
-        self._optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=plan.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, lr=plan.rate, weight_decay=plan.weight_decay, fused=True)
 
     def shuffled(self, rows: Rows) -> "torch.Tensor":
         import torch

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file
 from scipy.special import expit
 
 from regress.heads import MLP, Attention, Gated, Head, Linear
+from regress.linear import Projection
 from regress.losses import Loss
 from regress.metrics import d2
 from regress.models import Training
@@ -277,3 +279,30 @@ def test_the_global_random_state_is_neither_read_nor_moved(head: type[Head]) -> 
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     assert state(head, 0) == first
+
+
+def test_what_reads_columns_says_what_was_trained_on_components() -> None:
+    X, y = posts()
+    data = training(X, y)
+    projection, Z = Projection.fit(data)
+    gain = np.sqrt(Z.shape[1])
+    inside = MLP(components=None)
+    inside.fit(training((Z * gain).astype(np.float32), y), BCE, 0, None)
+    expected = inside.predict((projection.apply(X) * gain).astype(np.float32))
+    np.testing.assert_allclose(fit(data).predict(X), expected, atol=1e-5)
+    assert np.std(expected) > 0.01
+
+
+def test_rows_that_come_in_components_give_the_same_bytes() -> None:
+    X, y = posts()
+    data = training(X, y)
+    projection, scores = Projection.of(X, data.blocks)
+    given = replace(data, X=scores, projection=projection)
+    assert fit(given).predict(X).tobytes() == fit(data).predict(X).tobytes()
+
+
+def test_rows_that_are_all_alike_have_no_components() -> None:
+    X, y = np.ones((60, 5), np.float32), np.random.default_rng(0).beta(1, 9, 60)
+    p = fit(training(X, y)).predict(X)
+    assert np.ptp(p) == 0
+    assert p[0] == pytest.approx(y.mean(), abs=0.03)

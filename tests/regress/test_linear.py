@@ -70,3 +70,14 @@ def test_groups_of_one_are_no_company() -> None:
     assert _companies(None) == []
     (pair,) = _companies(np.array([3, 1, 3, 2]))
     np.testing.assert_array_equal(pair, [[0, 2]])
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_rows_that_are_their_own_fit_are_left_out_exactly_too(copies: int) -> None:
+    """More columns than rows: leverages next to 1, where float32 says nothing of what is left."""
+    rng = np.random.default_rng(0)
+    Z, y = np.repeat(rng.normal(size=(20, 60)) / np.sqrt(60), copies, axis=0), rng.uniform(size=20 * copies)
+    groups, n = np.repeat(np.arange(20), copies), 20 * copies
+    data = Training(Z.astype(np.float32), y, np.ones(n), None, (), np.zeros(n, bool), groups)
+    *_, score = _squared_path(Z, data, _companies(groups), PENALTIES)
+    np.testing.assert_allclose(score, refitted(Z, data, MSE, PENALTIES[-1]), atol=1e-4)
