@@ -169,14 +169,22 @@ def test_a_stack_where_useful_models_differ(entry: Make) -> None:
 
 def test_the_faster_of_equals(entry: Make) -> None:
     made = [entry("mlp", seconds=60.0), entry("ridge", seconds=2.0), entry("lgbm", seconds=50.0)]
-    open_ = Standing(0.01, 0.9)
-    found = advice.take_the_faster(findings(made, [Standing(), open_, open_]))
+    open_, told = Standing(0.01, 0.9), read_predictions(made)
+    alike = replace(told, p=np.stack([told.p[0], told.p[0] * 1.001, told.p[2]]))
+    found = advice.take_the_faster(findings(made, [Standing(), open_, open_], predictions=alike))
     assert found is not None
     assert "30 times as fast" in found.why
     words = shlex.split(found.command)
     assert words[:3] == ["python", "-m", "regress.predict"]
     assert parse(Predict, words[3:]).run == made[1].run.folder
-    assert advice.take_the_faster(findings(made, [Standing(), Standing(0.01, 0.01), open_])) is None
+    assert advice.take_the_faster(findings(made, [Standing(), Standing(0.01, 0.01), open_], predictions=alike)) is None
+
+
+def test_a_faster_one_that_is_only_not_told_apart_is_not_advised(entry: Make) -> None:
+    made, open_ = [entry("mlp", seconds=60.0), entry("ridge", seconds=2.0)], Standing(0.01, 0.9)
+    told = read_predictions(made)
+    worse = replace(told, p=np.stack([told.p[0], (told.p[0] + told.mean) / 2]))  # half of the way to the mean
+    assert advice.take_the_faster(findings(made, [Standing(), open_], predictions=worse)) is None
 
 
 def test_at_most_three_in_the_order_of_the_rules(entry: Make) -> None:
