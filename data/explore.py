@@ -104,7 +104,7 @@ def explore(config: Explore) -> "Exploration":
         conversions=conversions,
         judged=judged,
         recommended=recommend(judged),
-        declared=f"{posts.declared.target} / {known.trials_name}" if known and posts.declared.target else None,
+        declared=posts.declared.target,
         rungs=rungs,
         correlations=summary.correlate(known) if known and known.y else None,
         whole=known.whole if known else False,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.config import InputError
+from data.lines import printable
 from data.posts import Posts
 from data.targets import TRIALS, activities_of, count_problems, numbers, pair_problems, problem_line
 
@@ -79,4 +80,4 @@ def _rates(posts: Posts, names: list[str], seen: str, least: int, guessed: bool,
         counts += counted
     known = np.isfinite(counts)
     whole = len(y) > 1 and bool(known.any()) and bool(np.all(counts[known] == trials[known]))
-    return Rates(seen, least, trials, y, invalid, problems, notes, whole)
+    return Rates(seen, least, trials, y, invalid, [printable(line) for line in problems], notes, whole)

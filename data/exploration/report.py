@@ -45,7 +45,7 @@ class Exploration:
     conversions: list[Conversion]
     judged: list[Judged]
     recommended: Judged | None
-    declared: str | None  # the target that the table itself names
+    declared: str | None  # the activity that the table itself names as its target
     rungs: list[Rung]
     correlations: Correlations | None
     whole: bool
@@ -86,9 +86,11 @@ class Exploration:
             f"Knowing every post's true rate would give {self.recommended.reach}; the rest is luck. "
             f"{self.recommended.share}. How much pictures and texts tell of it, only a fit shows."
         )
-        other = next((each for each in self.judged if each.name == self.declared), None)
-        if other is not None and other.name != self.recommended.name:
-            said += f" The table itself names {other.name} ({other.finding}): at most {other.reach}, {other.share}."
+        both = zip(self.conversions, self.judged, strict=True)
+        other = next((judged for each, judged in both if each.activity == self.declared), self.recommended)
+        if other is not self.recommended:
+            most = f"at most {other.reach}, {other.share}" if other.ceiling.r2 else other.reach
+            said += f" The table itself names {other.name} ({other.finding}): {most}."
         return said
 
     def text(self) -> str:

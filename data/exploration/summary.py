@@ -14,6 +14,7 @@ from data.exploration.contents import Pictures, Texts
 from data.exploration.copies import Copies, copies, sharing
 from data.exploration.rates import Rates
 from data.exploration.texts import LIMIT
+from data.lines import printable
 from data.posts import Posts
 from data.svg import Axis, Histogram, LogAxis, RateAxis
 from data.targets import FEWEST_POSTS
@@ -78,8 +79,8 @@ class Trials:
 class Conversion:
     """One rate, of the posts with enough trials."""
 
-    name: str  # "open_photo / view"
-    activity: str
+    name: str  # "open_photo / view", printable
+    activity: str  # the column's own name
     posts: int
     zeros: int
     invalid: int
@@ -179,7 +180,7 @@ def summarise_rates(rates: Rates) -> tuple[list[Conversion], list[Rung]]:
 def _conversion(rates: Rates, name: str, y: Array, ceiling: Ceiling) -> Conversion:
     axis = RateAxis.up_to(float(y.max())) if len(y) else None
     return Conversion(
-        name=f"{name} / {rates.trials_name}",
+        name=printable(f"{name} / {rates.trials_name}"),
         activity=name,
         posts=len(y),
         zeros=int((y == 0).sum()),

@@ -150,6 +150,17 @@ def test_hostile_names_texts_and_ids_stay_text(explored: Run, name: str) -> None
         assert "49" not in {cell for row in page.rows["targets"] for cell in row}
 
 
+def test_a_name_does_not_turn_the_words_after_it(explored: Run) -> None:
+    """U+202E in a column's name has a browser show the rest of a sentence backwards."""
+    posts = known()
+    posts.loc[3, "like"] = 10**6
+    told = explored(posts.rename(columns={"like": RTL}), activities=(RTL,)).found
+    assert "exceeds" in " ".join(told.problems)
+    for text in (told.headline, told.advice, *told.problems, *(each.name for each in told.conversions)):
+        assert not set("\u202e\u202c\u2066\u200f") & set(text)
+    assert [each.activity for each in told.conversions] == [RTL]
+
+
 def test_lone_surrogates_of_a_command_line_are_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no column"):
         run(Explore(posts=written(table(), tmp_path, "csv"), out=tmp_path / "x.html", trials="\udc80"))
@@ -247,6 +258,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"posts": 19, "zeros": 0}, "too few posts"),
     ({"varies": False}, "constant"),
     ({"ceiling": Ceiling(0, None, None)}, "one trial each"),
+    ({"ceiling": ceiling(-0.5)}, "too even"),
+    ({"ceiling": ceiling(-0.1)}, "mostly luck"),
     ({"ceiling": ceiling(0.049)}, "mostly luck"),
     ({"ceiling": ceiling(0.05)}, "worth trying"),
     ({"zeros": 1000 - EVENTS + 1}, "few events"),
@@ -283,17 +296,24 @@ def test_the_rule_picks(targets: list[Judged], picked: str | None) -> None:
     assert (found.name if found else None) == picked
 
 
-def test_what_a_table_declares_is_weighed_against_the_pick(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (0.01, "The table itself names comment / view (mostly luck): at most R² "),
+        (0.0, "The table itself names comment / view (constant): all posts have the same rate."),
+    ],
+)
+def test_what_a_table_declares_is_weighed_against_the_pick(tmp_path: Path, rate: float, said: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rng = np.random.default_rng(1)
     view = np.full(400, 500)
-    columns = {"view": view, "like": rng.binomial(view, rng.beta(2, 8, 400)), "comment": rng.binomial(view, 0.01)}
+    columns = {"view": view, "like": rng.binomial(view, rng.beta(2, 8, 400)), "comment": rng.binomial(view, rate)}
     declared = json.dumps({"trials": "view", "target": "comment", "activities": ["like", "comment"], "min_trials": 5})
     posts = pa.Table.from_pandas(pd.DataFrame(columns)).replace_schema_metadata({"embed_regress": declared})
     pq.write_table(posts, tmp_path / "posts.parquet")
     told = run(Explore(posts=tmp_path / "posts.parquet", out=tmp_path / "x.html")).to_json()
     assert told["recommended"] == "like / view"
-    assert "The table itself names comment / view (mostly luck)" in told["advice"]
+    assert said in told["advice"]
     assert told["trials"]["least"] == 5
