@@ -115,6 +115,17 @@ def test_page_and_json_tell_the_same(explored: Run) -> None:
     assert page.row("texts", "4")[1:] == ["p10, p11, p12, …", "All the same"]
 
 
+def test_page_and_json_tell_the_same_of_more_trials(explored: Run) -> None:
+    posts = known()
+    posts["view"] = np.geomspace(40, 4000, len(posts)).astype(int)
+    done = explored(posts)
+    rungs, page = done.to_json()["rungs"], page_of(done)
+    assert len(rungs) > 2
+    for rung in rungs:
+        r2 = [f"{value:.2f}".replace("-", "−") for value in rung["r2"]]
+        assert page.row("trials", f"{rung['least']:,}")[1:] == [f"{rung['posts']:,}", *r2]
+
+
 def test_the_text_tells_it_in_lines_of_a_terminal(explored: Run) -> None:
     text = str(explored(known()))
     assert "pictures: 56 read, median 40 × 30 pixels; 2 missing, 2 unreadable, 5 copies in 2 clusters" in text
