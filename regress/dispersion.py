@@ -22,7 +22,7 @@ def intra_class_correlation(y: Array, p: Array, trials: Array) -> float:
     such as posts with one trial each.
     """
     spread = p * (1 - p)
-    usable = (spread > 0) & (trials > 1)
+    usable = (spread > 1e-200) & (trials > 1)  # below that, its inverse overflows
     if not usable.any():
         return 0.0
     spread, v, squared = spread[usable], trials[usable], (y - p)[usable] ** 2

@@ -72,6 +72,7 @@ def test_rates_that_vary_by_chance_alone_become_the_mean() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 1000)), min_size=1, max_size=30))
 @example([(5e-324, 1)])
+@example([(5e-324, 2)])
 def test_a_prior_of_any_rates_draws_each_towards_its_mean(pairs: list[tuple[float, int]]) -> None:
     y, trials = np.array(pairs, dtype=np.float64).T
     prior = fit_prior(y, trials)
