@@ -4,6 +4,7 @@ A rule is a function that looks at the findings and returns advice, or None wher
 asked in order of what is lost by not doing it: first whether anything was found at all, last what may be gained.
 """
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -222,7 +223,7 @@ def take_the_faster(f: Findings) -> Advice | None:
         f"and is fitted {f.best.seconds / other.seconds:.0f} times as fast."
     )
     words = ["python", "-m", "regress.predict", other.run.folder.as_posix(), "POSTS"]
-    return Advice("speed", "Or take the faster one", why, " ".join(words))
+    return Advice("speed", "Or take the faster one", why, shlex.join(words))
 
 
 RULES: tuple[Callable[[Findings], Advice | None], ...] = (

@@ -180,6 +180,16 @@ def test_the_faster_of_equals(entry: Make) -> None:
     assert advice.take_the_faster(findings(made, [Standing(), Standing(0.01, 0.01), open_], predictions=alike)) is None
 
 
+def test_the_folder_of_the_faster_is_quoted(entry: Make) -> None:
+    made, open_ = [entry("mlp", seconds=60.0), entry("ridge", seconds=2.0)], Standing(0.01, 0.9)
+    told = read_predictions(made)
+    odd = [made[0], replace(made[1], run=replace(made[1].run, folder=Path("my runs/x; rm -rf y")))]
+    alike = replace(told, p=np.stack([told.p[0], told.p[0] * 1.001]))
+    found = advice.take_the_faster(findings(odd, [Standing(), open_], predictions=alike))
+    assert found is not None
+    assert shlex.split(found.command)[3:] == ["my runs/x; rm -rf y", "POSTS"]
+
+
 def test_a_faster_one_that_is_only_not_told_apart_is_not_advised(entry: Make) -> None:
     made, open_ = [entry("mlp", seconds=60.0), entry("ridge", seconds=2.0)], Standing(0.01, 0.9)
     told = read_predictions(made)
